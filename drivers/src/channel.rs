@@ -1,0 +1,58 @@
+//! What a sensor measures: names, units and limits, in the terms of Home Assistant.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+/// A kind of measurement, with the terms that Home Assistant has for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantity {
+    /// Unit as shown to people: `°C`, `%`, `hPa`, `lx`, `V`; `None` for on/off and plain numbers.
+    pub unit: Option<&'static str>,
+    /// Home Assistant's device class.
+    pub device_class: Option<&'static str>,
+    /// Home Assistant's state class: `measurement`, `total_increasing`, …
+    pub state_class: Option<&'static str>,
+    /// Decimal places worth showing.
+    pub precision: u8,
+}
+
+impl Quantity {
+    const fn measurement(unit: &'static str, device_class: &'static str, precision: u8) -> Self {
+        Self { unit: Some(unit), device_class: Some(device_class), state_class: Some("measurement"), precision }
+    }
+
+    /// Temperature in °C.
+    pub const TEMPERATURE: Self = Self::measurement("°C", "temperature", 2);
+    /// Relative humidity in %.
+    pub const HUMIDITY: Self = Self::measurement("%", "humidity", 1);
+    /// Air pressure in hPa.
+    pub const PRESSURE: Self = Self::measurement("hPa", "atmospheric_pressure", 2);
+    /// Voltage in V.
+    pub const VOLTAGE: Self = Self::measurement("V", "voltage", 4);
+    /// Plain on or off.
+    pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
+}
+
+/// One value that a sensor gives: a key of its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    /// Key in the state's JSON: `temperature`.
+    pub name: Cow<'static, str>,
+    /// What it is.
+    pub quantity: Quantity,
+    /// What the part can give, in the channel's unit. A value outside is a fault, never a reading.
+    /// `None` for on/off.
+    pub range: Option<RangeInclusive<f64>>,
+}
+
+impl Channel {
+    /// A number within `range`.
+    pub fn number(name: impl Into<Cow<'static, str>>, quantity: Quantity, range: RangeInclusive<f64>) -> Self {
+        Self { name: name.into(), quantity, range: Some(range) }
+    }
+
+    /// An on/off channel.
+    pub fn switch(name: impl Into<Cow<'static, str>>, quantity: Quantity) -> Self {
+        Self { name: name.into(), quantity, range: None }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the agent knows of a driver before any part is configured.
+
+use crate::actuator::ActuatorSpec;
+use crate::options::{Node, Problem};
+use crate::sensor::{EdgeSpec, SensorSpec};
+use std::sync::Arc;
+
+/// Where a driver's part can be connected. The keys that name the place are the agent's, the same for all drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// `bus: i2c-N` and `address`; the first address is the default where there is one only.
+    I2c {
+        /// The 7-bit addresses that the part can have.
+        addresses: &'static [u8],
+    },
+    /// `bus: spiB.C`.
+    Spi,
+    /// `line`: a GPIO line to read.
+    InputLine,
+    /// `line`: a GPIO line to drive.
+    OutputLine,
+}
+
+/// Whether a driver belongs below `sensors` or `actuators`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Below `sensors`.
+    Sensor,
+    /// Below `actuators`.
+    Actuator,
+}
+
+/// A configured part: what the options of a stanza were turned into.
+#[derive(Clone, Debug)]
+pub enum Spec {
+    /// Asked at intervals.
+    Sensor(Arc<dyn SensorSpec>),
+    /// Told by edges.
+    Edge(Arc<dyn EdgeSpec>),
+    /// Driven.
+    Actuator(Arc<dyn ActuatorSpec>),
+}
+
+/// A driver: one entry of [`DRIVERS`](crate::DRIVERS).
+pub struct Driver {
+    /// Name in the configuration: the part's, in lower case.
+    pub name: &'static str,
+    /// Maker, part and what it is, in one line.
+    pub summary: &'static str,
+    /// The document it was written from.
+    pub source: &'static str,
+    /// Sensor or actuator.
+    pub role: Role,
+    /// Where the part can be connected; more than one is an alternative.
+    pub attachments: &'static [Attachment],
+    /// A stanza to paste: all of the list item, in YAML, beginning with `- id:`.
+    pub example: &'static str,
+    /// JSON Schema of the driver's own options.
+    pub schema: fn() -> schemars::Schema,
+    /// Reads the driver's own options: a map without the keys that are common to all. Every problem is reported at
+    /// its place; `None` if there was one.
+    pub parse: fn(&Node, &mut Vec<Problem>) -> Option<Spec>,
+}

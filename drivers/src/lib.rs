@@ -1,0 +1,35 @@
+//! Drivers of sensors and actuators, generic over the traits of embedded-hal.
+//!
+//! This crate knows no operating system, no MQTT and no YAML: a driver gets its [options](options), a
+//! [wire](port) to its part, and time. Every part has a register-level model beside its driver (`sim.rs` in the
+//! driver's folder), so that all of it runs and is tested without hardware.
+//!
+//! To add a part: copy the folder of one that resembles it, and add one line to [`DRIVERS`].
+
+pub mod actuator;
+pub mod channel;
+pub mod driver;
+pub mod fault;
+pub mod options;
+pub mod port;
+pub mod sensor;
+pub mod sim;
+pub mod value;
+
+pub mod sht4x;
+
+pub use actuator::{Actuator, ActuatorSpec, Control};
+pub use channel::{Channel, Quantity};
+pub use driver::{Attachment, Driver, Role, Spec};
+pub use fault::{Fault, FaultKind, Next};
+pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
+pub use value::Value;
+
+/// Every driver there is, by name. The tests of this crate walk it.
+pub static DRIVERS: &[&Driver] = &[&sht4x::DRIVER];
+
+/// The driver of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Driver> {
+    DRIVERS.iter().copied().find(|driver| driver.name == name)
+}

@@ -1,0 +1,182 @@
+//! What connects a driver to its part. The agent opens these; drivers only see embedded-hal.
+
+use crate::fault::FaultKind;
+use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
+use embedded_hal::spi::{self, SpiDevice};
+use embedded_hal::{delay, digital};
+use std::fmt;
+use std::time::Duration;
+
+/// Why a transfer failed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PortError {
+    /// [`FaultKind::Absent`] for a missing acknowledge, else mostly [`FaultKind::Bus`].
+    pub kind: FaultKind,
+    /// In the words of the operating system, with its error name: `no acknowledge (ENXIO)`.
+    pub message: String,
+}
+
+impl PortError {
+    /// An error of `kind`.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+// Drivers are generic over the error, which embedded-hal only lets them print by Debug.
+impl fmt::Debug for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PortError {}
+
+impl i2c::Error for PortError {
+    fn kind(&self) -> i2c::ErrorKind {
+        match self.kind {
+            FaultKind::Absent => i2c::ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
+            FaultKind::Bus => i2c::ErrorKind::Bus,
+            _ => i2c::ErrorKind::Other,
+        }
+    }
+}
+
+impl spi::Error for PortError {
+    fn kind(&self) -> spi::ErrorKind {
+        spi::ErrorKind::Other
+    }
+}
+
+impl digital::Error for PortError {
+    fn kind(&self) -> digital::ErrorKind {
+        digital::ErrorKind::Other
+    }
+}
+
+/// An I2C bus as one device on it sees it: locked for each transaction and not between them.
+pub struct I2cPort(pub Box<dyn I2c<SevenBitAddress, Error = PortError> + Send>);
+
+impl i2c::ErrorType for I2cPort {
+    type Error = PortError;
+}
+
+impl I2c for I2cPort {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), PortError> {
+        self.0.transaction(address, operations)
+    }
+}
+
+/// One chip select of an SPI bus.
+pub struct SpiPort(pub Box<dyn SpiDevice<u8, Error = PortError> + Send>);
+
+impl spi::ErrorType for SpiPort {
+    type Error = PortError;
+}
+
+impl SpiDevice for SpiPort {
+    fn transaction(&mut self, operations: &mut [spi::Operation<'_, u8>]) -> Result<(), PortError> {
+        self.0.transaction(operations)
+    }
+}
+
+/// What a GPIO line that drives something can do. Levels are physical: what is active is the driver's business.
+pub trait OutputLine: Send {
+    /// Makes the line an output of this level, in one step: it never shows the other level on the way.
+    ///
+    /// # Errors
+    /// When the line is gone or the operating system refuses.
+    fn drive(&mut self, high: bool) -> Result<(), PortError>;
+
+    /// The level that the line has now. Before the first [`drive`](Self::drive): as it was found.
+    ///
+    /// # Errors
+    /// When the line is gone or the operating system refuses.
+    fn level(&mut self) -> Result<bool, PortError>;
+}
+
+/// A GPIO line that drives something. Opening it changes nothing: the first `set_high` or `set_low` does.
+pub struct OutputPort(pub Box<dyn OutputLine>);
+
+impl digital::ErrorType for OutputPort {
+    type Error = PortError;
+}
+
+impl digital::OutputPin for OutputPort {
+    fn set_low(&mut self) -> Result<(), PortError> {
+        self.0.drive(false)
+    }
+
+    fn set_high(&mut self) -> Result<(), PortError> {
+        self.0.drive(true)
+    }
+}
+
+impl digital::StatefulOutputPin for OutputPort {
+    fn is_set_high(&mut self) -> Result<bool, PortError> {
+        self.0.level()
+    }
+
+    fn is_set_low(&mut self) -> Result<bool, PortError> {
+        self.0.level().map(|high| !high)
+    }
+}
+
+/// Waits on the worker's thread, with no bus locked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delay;
+
+impl delay::DelayNs for Delay {
+    fn delay_ns(&mut self, ns: u32) {
+        std::thread::sleep(Duration::from_nanos(u64::from(ns)));
+    }
+}
+
+/// The open connection to a part, of the sort that its configuration asks for.
+pub enum Wire {
+    /// A device on an I2C bus, with its 7-bit address.
+    I2c(I2cPort, u8),
+    /// A device on an SPI bus.
+    Spi(SpiPort),
+    /// A GPIO line to drive.
+    Output(OutputPort),
+}
+
+/// How a device wants its SPI bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpiSettings {
+    /// Clock polarity and phase.
+    pub mode: spi::Mode,
+    /// Highest clock of the part in Hz.
+    pub max_hz: u32,
+}
+
+/// Bias of an input line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    /// As the board has it.
+    #[default]
+    Keep,
+    /// Pulled up inside the chip.
+    Up,
+    /// Pulled down inside the chip.
+    Down,
+    /// No pull: the circuit has its own.
+    None,
+}
+
+/// How an input line is asked for. Levels are physical.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputSettings {
+    /// Bias.
+    pub pull: Pull,
+    /// The kernel reports an edge when the level held for this long; zero turns it off.
+    pub debounce: Duration,
+}

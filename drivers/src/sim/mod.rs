@@ -1,0 +1,87 @@
+//! Simulated buses that carry register-level models of parts.
+//!
+//! A model stands beside its driver and behaves as the datasheet says the part does on the wire: addresses,
+//! registers, checksums, conversion times, refusals. Its back door, [`Part::stimulate`], sets what the part
+//! measures in the units of the channels, so that one test covers every sensor.
+
+mod i2c;
+mod line;
+mod spi;
+
+pub use i2c::{I2cBus, I2cFaults};
+pub use line::Line;
+pub use spi::SpiSlot;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A part does not acknowledge: the address while it is busy, or a byte that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nack;
+
+/// The model of a part.
+pub trait Part: Send {
+    /// Sets what the part measures: the channel's name and a value in the channel's unit. `false` if it has no such
+    /// channel.
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool;
+
+    /// The part as seen from an I2C bus, if it has that interface.
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        None
+    }
+
+    /// The part as seen from an SPI bus, if it has that interface.
+    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
+        None
+    }
+}
+
+/// The I2C interface of a part: called once for each segment between (repeated) start conditions.
+pub trait I2cPart {
+    /// The bus writes `bytes` to the part; empty for an address alone.
+    ///
+    /// # Errors
+    /// [`Nack`] if the part does not acknowledge.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack>;
+
+    /// The bus reads from the part.
+    ///
+    /// # Errors
+    /// [`Nack`] if the part does not acknowledge its address.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack>;
+}
+
+/// The SPI interface of a part.
+pub trait SpiPart {
+    /// The chip is selected.
+    fn select(&mut self);
+
+    /// One byte in each direction.
+    fn exchange(&mut self, byte: u8) -> u8;
+}
+
+/// A model that a bus and a test share.
+#[derive(Clone)]
+pub struct SharedPart(Arc<Mutex<Box<dyn Part>>>);
+
+impl SharedPart {
+    /// Shares `part`.
+    #[must_use]
+    pub fn new(part: Box<dyn Part>) -> Self {
+        Self(Arc::new(Mutex::new(part)))
+    }
+
+    /// The part, for as long as the guard lives.
+    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Part>> {
+        lock(&self.0)
+    }
+
+    /// See [`Part::stimulate`].
+    pub fn stimulate(&self, channel: &str, value: f64) -> bool {
+        self.lock().stimulate(channel, value)
+    }
+}
+
+/// A model whose driver panicked inside a transfer is as good as before: it is registers, not an invariant.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! What a configuration means, after everything in it was checked.
+
+use crate::mqtt::Settings;
+use crate::sensing::filter::Filter;
+use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, SensorSpec, Value};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Id of the agent: `A` in the topics.
+    pub agent: String,
+    /// What the hardware is reached through.
+    pub board: Board,
+    /// Where the embedded broker listens, if there shall be one.
+    pub broker: Option<SocketAddr>,
+    /// The way to the broker.
+    pub mqtt: Settings,
+    /// First topic level: `B` in the topics.
+    pub base: String,
+    /// Home Assistant's discovery prefix; `None` turns discovery off.
+    pub discovery: Option<String>,
+    /// The sensors, in the order of the file.
+    pub sensors: Vec<SensorConfig>,
+    /// The actuators, in the order of the file.
+    pub actuators: Vec<ActuatorConfig>,
+}
+
+/// Where hardware comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Board {
+    /// Whatever this machine is.
+    #[default]
+    Auto,
+    /// A Raspberry Pi.
+    RaspberryPi,
+    /// Any Linux machine: the kernel's character devices.
+    Linux,
+    /// Simulated buses and parts.
+    Simulated,
+}
+
+/// Where a part is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// `bus: i2c-1` and `address: 0x76`.
+    I2c {
+        /// N of `/dev/i2c-N`.
+        bus: u8,
+        /// 7-bit address.
+        address: u8,
+    },
+    /// `bus: spi0.1`: `/dev/spidev0.1`.
+    Spi {
+        /// Number of the bus.
+        bus: u8,
+        /// Number of the chip select.
+        chip_select: u8,
+    },
+    /// `line: GPIO17` or `line: { chip: gpiochip0, offset: 17 }`.
+    Line(LineName),
+}
+
+/// A GPIO line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LineName {
+    /// By the name that the device tree gives it.
+    Name(String),
+    /// By chip and offset.
+    Offset {
+        /// `gpiochip0`
+        chip: String,
+        /// Offset on the chip.
+        offset: u32,
+    },
+}
+
+impl fmt::Display for At {
+    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I2c { bus, address } => write!(f, "i2c-{bus}/{address:#04x}"),
+            Self::Spi { bus, chip_select } => write!(f, "spi{bus}.{chip_select}"),
+            Self::Line(line) => line.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for LineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Offset { chip, offset } => write!(f, "{chip}/{offset}"),
+        }
+    }
+}
+
+/// What becomes of states while the broker is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// Every one is kept, within bounds, and delivered on `backlog`. The default of edge inputs.
+    All,
+    /// Only the newest is kept. The default of sampled sensors.
+    Latest,
+    /// None is kept.
+    None,
+}
+
+/// A configured sensor.
+#[derive(Clone, Debug)]
+pub struct SensorConfig {
+    /// Its id: `E` in the topics.
+    pub id: String,
+    /// Name shown to people; the id if there is none.
+    pub name: Option<String>,
+    /// Its driver.
+    pub driver: &'static Driver,
+    /// Where it is connected.
+    pub at: At,
+    /// What it is, and when it is read.
+    pub source: Source,
+    /// Filters by the index of the channel, in the order in which they apply.
+    pub filters: Vec<(usize, Vec<Filter>)>,
+    /// What becomes of its states while the broker is away.
+    pub store: Store,
+    /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
+    pub fingerprint: String,
+}
+
+/// How a sensor gives its samples.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Asked at intervals.
+    Sampled {
+        /// The factory of its driver.
+        spec: Arc<dyn SensorSpec>,
+        /// Interval from sample to sample.
+        every: Duration,
+    },
+    /// Told by the edges of its line.
+    Edges {
+        /// The factory of its driver.
+        spec: Arc<dyn EdgeSpec>,
+    },
+}
+
+/// A configured actuator.
+#[derive(Clone, Debug)]
+pub struct ActuatorConfig {
+    /// Its id: `E` in the topics.
+    pub id: String,
+    /// Name shown to people; the id if there is none.
+    pub name: Option<String>,
+    /// Its driver.
+    pub driver: &'static Driver,
+    /// Where it is connected.
+    pub at: At,
+    /// The factory of its driver.
+    pub spec: Arc<dyn ActuatorSpec>,
+    /// What it gets at start.
+    pub initial: Initial,
+    /// What it goes to when nobody is in control. Default: off.
+    pub safe: Value,
+    /// How long it may be without a broker before it goes to `safe`; `None`: for ever.
+    pub safe_after: Option<Duration>,
+    /// How long it may be on at a stretch.
+    pub max_on: Option<Duration>,
+    /// Ids of actuators that are never on together with this one. Symmetric after resolving.
+    pub interlock: Vec<String>,
+    /// All of its stanza as canonical text: equal means unchanged. Never shown.
+    pub fingerprint: String,
+}
+
+/// What an actuator gets at start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Initial {
+    /// A value; `off`, the default, and `on` are such.
+    Value(Value),
+    /// Whatever the hardware has.
+    Keep,
+    /// What it had when the agent last ran; `safe` if that is not known.
+    Restore,
+}

@@ -1,0 +1,3 @@
+//! The `halyard` command.
+
+fn main() {}

@@ -1,0 +1,94 @@
+//! What goes to the broker and comes from it.
+
+use bytes::Bytes;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// The way to the broker.
+#[derive(Clone)]
+pub struct Settings {
+    /// `mqtt://host:port` or `mqtts://host:port`; the first that answers is used.
+    pub urls: Vec<String>,
+    /// Client identifier.
+    pub client_id: String,
+    /// User name.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+    /// Protocol version.
+    pub protocol: Protocol,
+}
+
+/// MQTT's version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 5.
+    #[default]
+    V5,
+    /// MQTT 3.1.1.
+    V3,
+}
+
+/// Text that no message, log or answer shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("urls", &self.urls).field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+/// What happens on the connection.
+#[derive(Debug)]
+pub enum Event {
+    /// Connected, and everything is subscribed to.
+    Connected,
+    /// The connection is lost, or could not be made; it is tried again without end.
+    Disconnected {
+        /// Why, for people.
+        why: String,
+    },
+    /// A message arrived.
+    Message(Incoming),
+}
+
+/// A message from the broker.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Bytes,
+    /// Whether the broker had kept it.
+    pub retained: bool,
+    /// MQTT 5: where the answer shall go.
+    pub response_topic: Option<String>,
+    /// MQTT 5: what the answer shall carry.
+    pub correlation: Option<Bytes>,
+    /// When it arrived here.
+    pub received: Instant,
+}
+
+/// A message to the broker.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Bytes,
+    /// Quality of service.
+    pub qos: u8,
+    /// Whether the broker shall keep it.
+    pub retained: bool,
+    /// MQTT 5: how long the broker shall try to deliver it.
+    pub expiry: Option<Duration>,
+    /// MQTT 5: goes back with an answer.
+    pub correlation: Option<Bytes>,
+}

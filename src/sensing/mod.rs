@@ -1,0 +1,3 @@
+//! From a part to a state: schedule, workers, filters.
+
+pub mod filter;
