@@ -3,6 +3,7 @@
 use crate::actuator::ActuatorSpec;
 use crate::options::{Node, Problem};
 use crate::sensor::{EdgeSpec, SensorSpec};
+use std::fmt;
 use std::sync::Arc;
 
 /// Where a driver's part can be connected. The keys that name the place are the agent's, the same for all drivers.
@@ -60,4 +61,10 @@ pub struct Driver {
     /// Reads the driver's own options: a map without the keys that are common to all. Every problem is reported at
     /// its place; `None` if there was one.
     pub parse: fn(&Node, &mut Vec<Problem>) -> Option<Spec>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
