@@ -1,0 +1,574 @@
+//! The safety gate: the one place that decides what an actuator gets. Everything that wants to drive one, be it MQTT,
+//! the command line or the start of the agent, comes through here.
+//!
+//! It is a state machine without clock, threads or hardware: what happens goes in by method calls, with the time; what
+//! shall be done comes out of [`Gate::actions`]. Whoever owns it carries the actions out and reports back.
+//!
+//! Two rules keep it honest:
+//!
+//! - A state is *known* only after a write or a read that succeeded. After a failed write it is not, and an actuator
+//!   whose state is not known counts as on for its interlocks, and goes to `safe` as soon as the hardware lets it.
+//! - Only one write of an actuator is under way at a time; what the gate wants itself goes before what was asked.
+
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use super::command::{Command, Reason, Refusal, Wanted};
+use halyard_drivers::{Control, Fault, Next, Value};
+use seen::Seen;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How many commands of one actuator may wait while a write is under way.
+const QUEUE: usize = 16;
+/// First pause before a failed write is followed by one of `safe`; it doubles up to [`LONGEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// The same while the agent stops, when there is little time.
+const STOP_RETRY: Duration = Duration::from_millis(100);
+
+/// What holds for one actuator.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What can be asked of it.
+    pub control: Control,
+    /// What it goes to when nobody is in control.
+    pub safe: Value,
+    /// How long it may be without a broker.
+    pub safe_after: Option<Duration>,
+    /// How long it may be on at a stretch.
+    pub max_on: Option<Duration>,
+    /// Actuators that are never on together with this one.
+    pub interlock: Vec<String>,
+}
+
+/// On whose behalf a state came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A command, or the end of its `for`.
+    Command,
+    /// The gate itself.
+    Safety,
+    /// The configured `initial`.
+    Start,
+}
+
+impl By {
+    /// The word in the state.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Safety => "safety",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The command's id.
+    pub id: Option<String>,
+    /// `None`: applied. Else why not; `hardware` means failed, all others rejected.
+    pub reason: Option<Reason>,
+    /// The state, if it is known.
+    pub state: Option<Value>,
+    /// Why, for people.
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// The contract's word.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match self.reason {
+            None => "applied",
+            Some(Reason::Hardware) => "failed",
+            Some(_) => "rejected",
+        }
+    }
+}
+
+/// What the owner of the gate has to do. `R` is whatever tells it where an answer goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<R> {
+    /// Drive the actuator, and report by [`Gate::written`].
+    Write {
+        /// Its id.
+        actuator: String,
+        /// The value.
+        value: Value,
+    },
+    /// Answer a command.
+    Answer {
+        /// Its id.
+        actuator: String,
+        /// What became of it.
+        outcome: Outcome,
+        /// Where the answer goes.
+        route: R,
+    },
+    /// The actuator has a new state.
+    State {
+        /// Its id.
+        actuator: String,
+        /// The value.
+        value: Value,
+        /// On whose behalf.
+        by: By,
+        /// The command's id.
+        id: Option<String>,
+    },
+}
+
+/// See the module's description.
+pub struct Gate<R> {
+    units: BTreeMap<String, Unit<R>>,
+    actions: Vec<Action<R>>,
+    /// Since when there is no broker.
+    lost_since: Option<Instant>,
+    stopping: bool,
+}
+
+struct Unit<R> {
+    rules: Rules,
+    /// `None` while not known.
+    state: Option<Value>,
+    /// Whether it was opened and can be written to.
+    open: bool,
+    writing: Option<Job<R>>,
+    /// What the gate itself wants written next.
+    forced: Option<Job<R>>,
+    queue: VecDeque<Job<R>>,
+    /// An active `initial` that waits for interlocked actuators to be known as off.
+    deferred: Option<Value>,
+    /// Since when it is, or may be, on.
+    active_since: Option<Instant>,
+    pulse: Option<Pulse>,
+    /// Whether it went to `safe` since the broker was lost.
+    safed: bool,
+    /// When to write `safe` after a failure, and the pause after the next one.
+    retry: Option<Instant>,
+    pause: Duration,
+    seen: Seen,
+}
+
+/// Something to write.
+struct Job<R> {
+    value: Wanted,
+    by: By,
+    id: Option<String>,
+    /// Where the answer goes; `None` if nobody asked.
+    route: Option<R>,
+    pulse: Option<Duration>,
+    expires: Option<SystemTime>,
+    /// What was on its way to the hardware, and since when; set when the write begins.
+    begun: Option<(Value, Instant)>,
+}
+
+struct Pulse {
+    until: Instant,
+    back: Value,
+    id: Option<String>,
+}
+
+impl<R> Job<R> {
+    fn own(value: Value, by: By) -> Self {
+        Self { value: Wanted::Value(value), by, id: None, route: None, pulse: None, expires: None, begun: None }
+    }
+}
+
+impl<R> Unit<R> {
+    /// Whether it is on, may be on, or is just being turned on.
+    fn may_be_on(&self) -> bool {
+        let going_on =
+            self.writing.as_ref().and_then(|job| job.begun.as_ref()).is_some_and(|(value, _)| value.is_active());
+        going_on || self.state.as_ref().is_none_or(Value::is_active)
+    }
+
+    /// What a command asks for as a value of this actuator.
+    fn resolve(&self, wanted: &Wanted) -> Result<Value, (Reason, String)> {
+        match (wanted, &self.rules.control) {
+            (Wanted::Toggle, Control::Switch) => match &self.state {
+                Some(Value::Switch(on)) => Ok(Value::Switch(!on)),
+                _ => Err((Reason::UnknownValue, "TOGGLE needs a known state".into())),
+            },
+            (Wanted::Value(value @ Value::Switch(_)), Control::Switch) => Ok(value.clone()),
+            (Wanted::Value(Value::Number(number)), Control::Number { range, unit, .. }) => {
+                if range.contains(number) {
+                    Ok(Value::Number(*number))
+                } else {
+                    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+                    let message = format!("{number} is outside of {} to {}{unit}", range.start(), range.end());
+                    Err((Reason::OutOfRange, message))
+                }
+            }
+            (_, Control::Switch) => Err((Reason::UnknownValue, "this actuator knows ON, OFF and TOGGLE".into())),
+            (_, Control::Number { range, .. }) => {
+                let message = format!("this actuator knows numbers from {} to {}", range.start(), range.end());
+                Err((Reason::UnknownValue, message))
+            }
+        }
+    }
+}
+
+impl<R> Gate<R> {
+    /// A gate without actuators, and without a broker since `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { units: BTreeMap::new(), actions: Vec::new(), lost_since: Some(now), stopping: false }
+    }
+
+    /// What has to be done since the last call, in this order.
+    #[must_use]
+    pub fn actions(&mut self) -> Vec<Action<R>> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`tick`](Self::tick) wants to be called next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.units.values().flat_map(|unit| unit.deadlines(self.lost_since).into_iter().flatten()).min()
+    }
+
+    /// A new actuator, not yet open.
+    pub fn add(&mut self, actuator: &str, rules: Rules) {
+        let unit = Unit {
+            rules,
+            state: None,
+            open: false,
+            writing: None,
+            forced: None,
+            queue: VecDeque::new(),
+            deferred: None,
+            active_since: None,
+            pulse: None,
+            safed: false,
+            retry: None,
+            pause: FIRST_RETRY,
+            seen: Seen::default(),
+        };
+        self.units.insert(actuator.to_owned(), unit);
+    }
+
+    /// Forgets an actuator. Commands that wait are answered.
+    pub fn remove(&mut self, actuator: &str) {
+        self.refuse_waiting(actuator, "the actuator was removed from the configuration");
+        self.units.remove(actuator);
+    }
+
+    /// The actuator was opened for the first time, and shall be `initial`.
+    pub fn opened(&mut self, actuator: &str, initial: Value, now: Instant) {
+        let blocked = initial.is_active() && self.blocker(actuator).is_some();
+        if let Some(unit) = self.units.get_mut(actuator) {
+            unit.open = true;
+            let first = if blocked { unit.rules.control.off() } else { initial.clone() };
+            unit.deferred = blocked.then_some(initial);
+            if unit.forced.is_none() {
+                unit.forced = Some(Job::own(first, By::Start));
+            }
+        }
+        self.advance(now);
+    }
+
+    /// A command for `actuator`, as it was read. An unknown actuator is ignored: its topic is not ours.
+    #[allow(clippy::too_many_arguments)] // each is a fact about one message
+    pub fn command(
+        &mut self,
+        actuator: &str,
+        command: Result<Command, Refusal>,
+        retained: bool,
+        route: R,
+        now: Instant,
+        wall: SystemTime,
+    ) {
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        let (id, verdict) = match command {
+            // Its age is not known, so nothing else about it matters.
+            Ok(Command { id, .. }) | Err(Refusal { id, .. }) if retained => {
+                (id, Err((Reason::Retained, "retained commands are not carried out".to_owned())))
+            }
+            Err(Refusal { id, reason, message }) => (id, Err((reason, message))),
+            Ok(command) => (command.id.clone(), unit.admit(command, self.stopping, now, wall)),
+        };
+        match verdict {
+            Ok(command) => {
+                let Command { id, value, pulse, expires } = command;
+                let job = Job { value, by: By::Command, id, route: Some(route), pulse, expires, begun: None };
+                unit.queue.push_back(job);
+                self.advance_at(now, wall);
+            }
+            Err((reason, message)) => {
+                let outcome = Outcome { id, reason: Some(reason), state: unit.state.clone(), message: Some(message) };
+                self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
+            }
+        }
+    }
+
+    /// What became of the write that was asked for last.
+    pub fn written(&mut self, actuator: &str, result: Result<Value, Fault>, now: Instant) {
+        let stopping = self.stopping;
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        let Some(job) = unit.writing.take() else { return };
+        let began = job.begun.as_ref().map_or(now, |(_, began)| *began);
+        let mut outcome = Outcome { id: job.id.clone(), reason: None, state: None, message: None };
+        match result {
+            Ok(value) => {
+                let before = unit.state.replace(value.clone());
+                unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(began));
+                unit.pause = FIRST_RETRY;
+                unit.retry = None;
+                // The end of a pulse is a job without a pulse and without a route: it ends the pulse as well.
+                let earlier = unit.pulse.take().map(|pulse| pulse.back).or(before);
+                if let Some(length) = job.pulse {
+                    let back = earlier.unwrap_or_else(|| unit.rules.safe.clone());
+                    unit.pulse = Some(Pulse { until: now + length, back, id: job.id.clone() });
+                }
+                let actuator = actuator.to_owned();
+                self.actions.push(Action::State { actuator, value, by: job.by, id: job.id });
+            }
+            Err(fault) => {
+                outcome.reason = Some(Reason::Hardware);
+                outcome.message = Some(fault.message.clone());
+                if fault.kind.next() != Next::Answer {
+                    unit.state = None;
+                    unit.pulse = None;
+                    unit.deferred = None;
+                    // It may be on: for `max_on` it is, from now on.
+                    unit.active_since.get_or_insert(began);
+                    unit.retry = Some(now + if stopping { STOP_RETRY } else { unit.pause });
+                    unit.pause = (unit.pause * 2).min(LONGEST_RETRY);
+                }
+            }
+        }
+        outcome.state.clone_from(&unit.state);
+        if let Some(route) = job.route {
+            self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
+        }
+        self.advance(now);
+    }
+
+    /// The broker is there, or lost.
+    pub fn broker(&mut self, connected: bool, now: Instant) {
+        if connected {
+            self.lost_since = None;
+            self.units.values_mut().for_each(|unit| unit.safed = false);
+        } else {
+            self.lost_since.get_or_insert(now);
+        }
+    }
+
+    /// No command is taken any more; all actuators go to `safe`.
+    pub fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let actuators: Vec<_> = self.units.keys().cloned().collect();
+        for actuator in actuators {
+            self.make_safe(&actuator, now);
+        }
+    }
+
+    /// This actuator goes to `safe`; commands that wait for it are refused.
+    pub fn make_safe(&mut self, actuator: &str, now: Instant) {
+        self.refuse_waiting(actuator, "the actuator goes to its safe state");
+        if let Some(unit) = self.units.get_mut(actuator) {
+            unit.force_safe();
+        }
+        self.advance(now);
+    }
+
+    /// Whether nothing is under way or due for this actuator, and its state is known. One that could never be opened
+    /// was never driven, and has nothing to settle.
+    #[must_use]
+    pub fn is_settled(&self, actuator: &str) -> bool {
+        self.units
+            .get(actuator)
+            .is_none_or(|unit| !unit.open || (unit.writing.is_none() && unit.forced.is_none() && unit.state.is_some()))
+    }
+
+    /// The ids of the actuators.
+    pub fn actuators(&self) -> impl Iterator<Item = &str> {
+        self.units.keys().map(String::as_str)
+    }
+
+    /// The state of an actuator, if it is known.
+    #[must_use]
+    pub fn state(&self, actuator: &str) -> Option<&Value> {
+        self.units.get(actuator).and_then(|unit| unit.state.as_ref())
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Instant) {
+        let mut lost = Vec::new();
+        for (actuator, unit) in &mut self.units {
+            if unit.retry.is_some_and(|at| at <= now) {
+                unit.retry = None;
+                unit.force_safe();
+            }
+            let idle = unit.forced.is_none() && unit.writing.is_none() && unit.retry.is_none();
+            if idle && unit.max_on_ends().is_some_and(|at| at <= now) {
+                unit.pulse = None;
+                unit.deferred = None;
+                unit.forced = Some(Job::own(unit.rules.control.off(), By::Safety));
+            }
+            if unit.lost_ends(self.lost_since).is_some_and(|at| at <= now) {
+                unit.safed = true;
+                lost.push(actuator.clone());
+            }
+            // After the above: a pulse that ends at the same time as `max_on` must not turn anything on again.
+            if unit.pulse.as_ref().is_some_and(|pulse| pulse.until <= now) && unit.forced.is_none() {
+                if let Some(pulse) = unit.pulse.take() {
+                    let mut job = Job::own(pulse.back, By::Command);
+                    job.id = pulse.id;
+                    unit.forced = Some(job);
+                }
+            }
+        }
+        for actuator in lost {
+            self.make_safe(&actuator, now);
+        }
+        self.advance(now);
+    }
+
+    /// An interlocked actuator that is on, or may be.
+    fn blocker(&self, actuator: &str) -> Option<&str> {
+        let unit = self.units.get(actuator)?;
+        unit.rules
+            .interlock
+            .iter()
+            .map(String::as_str)
+            .find(|other| self.units.get(*other).is_some_and(Unit::may_be_on))
+    }
+
+    fn refuse_waiting(&mut self, actuator: &str, why: &str) {
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        for job in unit.queue.drain(..) {
+            if let Some(route) = job.route {
+                let (reason, message) = (Some(Reason::Busy), Some(why.to_owned()));
+                let outcome = Outcome { id: job.id, reason, state: unit.state.clone(), message };
+                self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.advance_at(now, SystemTime::now());
+    }
+
+    /// Begins whatever can begin.
+    fn advance_at(&mut self, now: Instant, wall: SystemTime) {
+        let actuators: Vec<_> = self.units.keys().cloned().collect();
+        // What goes off first: it may be what lets another one go on.
+        for actuator in &actuators {
+            while self.begin_next(actuator, now, wall) {}
+        }
+    }
+
+    /// Takes the next job of an actuator, if it can take one; `true` if it was refused and there may be another.
+    fn begin_next(&mut self, actuator: &str, now: Instant, wall: SystemTime) -> bool {
+        let blocker = self.blocker(actuator).map(ToOwned::to_owned);
+        let Some(unit) = self.units.get_mut(actuator) else { return false };
+        if unit.writing.is_some() || !unit.open {
+            return false;
+        }
+        let mut job = match unit.forced.take() {
+            Some(job) => job,
+            None => match unit.queue.pop_front() {
+                Some(job) => job,
+                None => match unit.deferred.take_if(|_| blocker.is_none()) {
+                    Some(value) => Job::own(value, By::Start),
+                    None => return false,
+                },
+            },
+        };
+        let verdict = if job.expires.is_some_and(|at| at < wall) {
+            Err((Reason::Expired, "it expired while it waited".to_owned()))
+        } else {
+            unit.resolve(&job.value).and_then(|value| match blocker {
+                Some(other) if value.is_active() => {
+                    Err((Reason::Interlock, format!("{other} is on, or its state is not known")))
+                }
+                _ => Ok(value),
+            })
+        };
+        let value = match (verdict, job.route.take()) {
+            (Ok(value), route) => {
+                job.route = route;
+                value
+            }
+            (Err((reason, message)), Some(route)) => {
+                let outcome =
+                    Outcome { id: job.id, reason: Some(reason), state: unit.state.clone(), message: Some(message) };
+                self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
+                return true;
+            }
+            // The gate's own wish for something active is in the way of another actuator: off it is.
+            (Err(_), None) => unit.rules.control.off(),
+        };
+        if job.by == By::Command {
+            unit.deferred = None;
+        }
+        if value.is_active() {
+            unit.active_since.get_or_insert(now);
+        }
+        job.begun = Some((value.clone(), now));
+        unit.writing = Some(job);
+        self.actions.push(Action::Write { actuator: actuator.to_owned(), value });
+        false
+    }
+}
+
+impl<R> Unit<R> {
+    /// Everything that can be said about a command when it arrives.
+    fn admit(
+        &mut self,
+        command: Command,
+        stopping: bool,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Result<Command, (Reason, String)> {
+        if command.expires.is_some_and(|at| at < wall) {
+            return Err((Reason::Expired, "its `ttl` is over".into()));
+        }
+        if let Some(id) = &command.id {
+            self.seen.check(id, now)?;
+        }
+        if stopping {
+            return Err((Reason::Busy, "the agent is stopping".into()));
+        }
+        if self.queue.len() >= QUEUE {
+            return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));
+        }
+        // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
+        if matches!(command.value, Wanted::Value(_)) {
+            self.resolve(&command.value)?;
+        }
+        Ok(command)
+    }
+
+    fn force_safe(&mut self) {
+        self.pulse = None;
+        self.deferred = None;
+        self.forced = Some(Job::own(self.rules.safe.clone(), By::Safety));
+    }
+
+    fn max_on_ends(&self) -> Option<Instant> {
+        Some(self.active_since? + self.rules.max_on?)
+    }
+
+    fn lost_ends(&self, lost_since: Option<Instant>) -> Option<Instant> {
+        if self.safed { None } else { Some(lost_since? + self.rules.safe_after?) }
+    }
+
+    fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 4] {
+        // While the gate's own wish waits for the worker, there is nothing to add to it.
+        let own = self.forced.is_none();
+        [
+            self.retry,
+            self.lost_ends(lost_since),
+            self.max_on_ends().filter(|_| own && self.writing.is_none() && self.retry.is_none()),
+            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| own),
+        ]
+    }
+}

@@ -1,0 +1,361 @@
+//! The gate by example, and then by random histories against simulated outputs.
+
+use super::*;
+use crate::acting::command::parse;
+use halyard_drivers::FaultKind;
+use proptest::prelude::*;
+
+const ON: Value = Value::Switch(true);
+const OFF: Value = Value::Switch(false);
+
+fn rules() -> Rules {
+    Rules { control: Control::Switch, safe: OFF, safe_after: None, max_on: None, interlock: Vec::new() }
+}
+
+/// A gate with its outputs: carries writes out at once, keeps answers and edges.
+struct Bench {
+    gate: Gate<u32>,
+    now: Instant,
+    start: Instant,
+    outputs: BTreeMap<String, bool>,
+    /// Since when an output is on.
+    on_since: BTreeMap<String, Instant>,
+    broken: bool,
+    answers: Vec<(u32, &'static str, Option<Reason>)>,
+    log: Vec<String>,
+}
+
+impl Bench {
+    fn new(units: &[(&str, Rules)]) -> Self {
+        let now = Instant::now();
+        let mut gate = Gate::new(now);
+        gate.broker(true, now);
+        let mut outputs = BTreeMap::new();
+        for (id, rules) in units {
+            gate.add(id, rules.clone());
+            outputs.insert((*id).to_owned(), false);
+        }
+        let mut bench = Self {
+            gate,
+            now,
+            start: now,
+            outputs,
+            on_since: BTreeMap::new(),
+            broken: false,
+            answers: Vec::new(),
+            log: Vec::new(),
+        };
+        for (id, _) in units {
+            bench.gate.opened(id, OFF, now);
+            bench.settle();
+        }
+        bench.log.clear();
+        bench
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.now - self.start)
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let actions = self.gate.actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                match action {
+                    Action::Write { actuator, value } => {
+                        let result = if self.broken {
+                            Err(Fault::new(FaultKind::Bus, "broken"))
+                        } else {
+                            self.outputs.insert(actuator.clone(), value.is_active());
+                            if value.is_active() {
+                                self.on_since.entry(actuator.clone()).or_insert(self.now);
+                            } else {
+                                self.on_since.remove(&actuator);
+                            }
+                            Ok(value)
+                        };
+                        self.gate.written(&actuator, result, self.now);
+                    }
+                    Action::Answer { outcome, route, .. } => {
+                        self.answers.push((route, outcome.status(), outcome.reason));
+                    }
+                    Action::State { actuator, value, by, .. } => {
+                        self.log.push(format!("{actuator} {value} {}", by.name()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, actuator: &str, payload: &str) -> (&'static str, Option<Reason>) {
+        self.send_as(actuator, payload, false)
+    }
+
+    fn send_as(&mut self, actuator: &str, payload: &str, retained: bool) -> (&'static str, Option<Reason>) {
+        let wall = self.wall();
+        self.gate.command(actuator, parse(payload.as_bytes(), wall), retained, 0, self.now, wall);
+        self.settle();
+        self.answers.pop().map(|(_, status, reason)| (status, reason)).expect("an answer")
+    }
+
+    /// Time passes, with every deadline met.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.gate.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.gate.tick(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn applies_and_answers() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    assert_eq!(bench.send("pump", "ON"), ("applied", None));
+    assert_eq!(bench.send("pump", "TOGGLE"), ("applied", None));
+    assert_eq!(bench.send("pump", "7"), ("rejected", Some(Reason::UnknownValue)));
+    assert_eq!(bench.log(), ["pump ON command", "pump OFF command"]);
+}
+
+#[test]
+fn numbers_have_a_range() {
+    let control = Control::Number { range: 0.0..=100.0, step: 1.0, unit: Some("%") };
+    let mut bench = Bench::new(&[]);
+    bench.gate.add("fan", Rules { control, safe: Value::Number(0.0), ..rules() });
+    bench.gate.opened("fan", Value::Number(0.0), bench.now);
+    bench.settle();
+    assert_eq!(bench.send("fan", "100"), ("applied", None));
+    assert_eq!(bench.send("fan", "100.5"), ("rejected", Some(Reason::OutOfRange)));
+    assert_eq!(bench.send("fan", "ON"), ("rejected", Some(Reason::UnknownValue)));
+}
+
+#[test]
+fn refuses_retained_expired_and_duplicate_commands() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    assert_eq!(bench.send_as("pump", "ON", true), ("rejected", Some(Reason::Retained)));
+    bench.pass(seconds(60));
+    let late = r#"{"value":"ON","ttl":"5s","time":"1970-01-01T00:00:54Z"}"#;
+    assert_eq!(bench.send("pump", late), ("rejected", Some(Reason::Expired)));
+    let named = r#"{"id":"a","value":"ON"}"#;
+    assert_eq!(bench.send("pump", named), ("applied", None));
+    assert_eq!(bench.send("pump", named), ("rejected", Some(Reason::Duplicate)));
+    assert_eq!(bench.log(), ["pump ON command"]);
+}
+
+#[test]
+fn a_pulse_goes_back_also_when_it_is_repeated() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    bench.send("pump", r#"{"value":"ON","for":"2s"}"#);
+    bench.pass(seconds(1));
+    // The second one begins while the first is on: the state before is still OFF.
+    bench.send("pump", r#"{"value":"ON","for":"2s"}"#);
+    bench.pass(Duration::from_millis(1_900));
+    assert!(bench.outputs["pump"]);
+    bench.pass(Duration::from_millis(100));
+    assert!(!bench.outputs["pump"]);
+    // A plain command in the middle ends the pulse.
+    bench.send("pump", r#"{"value":"ON","for":"2s"}"#);
+    bench.send("pump", "ON");
+    bench.pass(seconds(10));
+    assert!(bench.outputs["pump"]);
+}
+
+#[test]
+fn max_on_holds_whatever_is_commanded() {
+    let mut bench = Bench::new(&[("pump", Rules { max_on: Some(seconds(10)), ..rules() })]);
+    bench.send("pump", "ON");
+    bench.pass(seconds(6));
+    bench.send("pump", "ON"); // does not begin anew
+    bench.pass(seconds(4));
+    assert!(!bench.outputs["pump"]);
+    bench.send("pump", r#"{"value":"ON","for":"1h"}"#);
+    bench.pass(seconds(10));
+    assert!(!bench.outputs["pump"]);
+    assert_eq!(bench.log().last().map(String::as_str), Some("pump OFF safety"));
+}
+
+#[test]
+fn interlocked_actuators_are_never_on_together() {
+    let lock = |other: &str| Rules { interlock: vec![other.to_owned()], ..rules() };
+    let mut bench = Bench::new(&[("pump", lock("valve")), ("valve", lock("pump"))]);
+    bench.send("pump", "ON");
+    assert_eq!(bench.send("valve", "ON"), ("rejected", Some(Reason::Interlock)));
+    assert_eq!(bench.send("valve", "TOGGLE"), ("rejected", Some(Reason::Interlock)));
+    bench.send("pump", "OFF");
+    assert_eq!(bench.send("valve", "ON"), ("applied", None));
+    // A valve whose state is not known may be open.
+    bench.broken = true;
+    assert_eq!(bench.send("valve", "OFF"), ("failed", Some(Reason::Hardware)));
+    assert_eq!(bench.send("pump", "ON"), ("rejected", Some(Reason::Interlock)));
+    bench.broken = false;
+    bench.pass(seconds(2));
+    assert_eq!(bench.send("pump", "ON"), ("applied", None));
+}
+
+#[test]
+fn goes_to_safe_without_a_broker_and_stays_there() {
+    let mut bench = Bench::new(&[("pump", Rules { safe_after: Some(seconds(30)), ..rules() })]);
+    bench.send("pump", "ON");
+    bench.gate.broker(false, bench.now);
+    bench.pass(seconds(29));
+    bench.gate.broker(false, bench.now); // a second failed attempt does not begin anew
+    bench.pass(Duration::from_millis(999));
+    assert!(bench.outputs["pump"]);
+    bench.pass(Duration::from_millis(1));
+    assert!(!bench.outputs["pump"]);
+    bench.gate.broker(true, bench.now);
+    bench.pass(seconds(100));
+    assert_eq!(bench.log(), ["pump ON command", "pump OFF safety"]);
+    // A short outage is none.
+    bench.send("pump", "ON");
+    bench.gate.broker(false, bench.now);
+    bench.pass(seconds(20));
+    bench.gate.broker(true, bench.now);
+    bench.pass(seconds(100));
+    assert!(bench.outputs["pump"]);
+}
+
+#[test]
+fn a_failed_write_is_answered_made_safe_and_does_not_end_anything() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    bench.send("pump", "ON");
+    bench.broken = true;
+    assert_eq!(bench.send("pump", "OFF"), ("failed", Some(Reason::Hardware)));
+    bench.pass(seconds(10));
+    assert!(bench.outputs["pump"]);
+    bench.broken = false;
+    bench.pass(seconds(30));
+    assert!(!bench.outputs["pump"]);
+    assert_eq!(bench.send("pump", "ON"), ("applied", None));
+}
+
+#[test]
+fn stopping_makes_safe_and_refuses() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    bench.send("pump", "ON");
+    bench.gate.stop(bench.now);
+    assert!(!bench.gate.is_settled("pump"));
+    bench.settle();
+    assert!(bench.gate.is_settled("pump"));
+    assert!(!bench.outputs["pump"]);
+    assert_eq!(bench.send("pump", "ON"), ("rejected", Some(Reason::Busy)));
+}
+
+#[test]
+fn commands_queue_up_to_a_limit_while_a_write_is_under_way() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    let wall = bench.wall();
+    for route in 0..=(u32::try_from(QUEUE).expect("small") + 1) {
+        bench.gate.command("pump", parse(b"TOGGLE", wall), false, route, bench.now, wall);
+    }
+    bench.settle();
+    let busy: Vec<_> = bench.answers.iter().filter(|(_, _, reason)| *reason == Some(Reason::Busy)).collect();
+    assert_eq!(busy.len(), 1);
+    assert_eq!(bench.answers.len(), QUEUE + 2);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send { actuator: usize, payload: usize, retained: bool },
+    Pass(u64),
+    Broker(bool),
+    Broken(bool),
+}
+
+const PAYLOADS: &[&str] = &[
+    "ON",
+    "OFF",
+    "TOGGLE",
+    "7",
+    r#"{"value":"ON","for":"2s"}"#,
+    r#"{"value":"OFF","for":"1s"}"#,
+    r#"{"id":"a","value":"ON"}"#,
+    r#"{"value":"ON","ttl":"1s","time":"1970-01-01T00:01:00Z"}"#,
+    "{",
+];
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..3_usize, 0..PAYLOADS.len(), prop::bool::weighted(0.05))
+            .prop_map(|(actuator, payload, retained)| Step::Send { actuator, payload, retained }),
+        6 => (1..4_000_u64).prop_map(Step::Pass),
+        1 => any::<bool>().prop_map(Step::Broker),
+        1 => any::<bool>().prop_map(Step::Broken),
+    ]
+}
+
+/// How many steps a random history has; with the number of histories, 50,000 in all.
+const STEPS: usize = 200;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(250))]
+
+    /// Whatever is commanded, fails or is lost: outputs that exclude each other are never on together, none is on for
+    /// longer than allowed while its hardware works, and each command is answered exactly once.
+    #[test]
+    fn keeps_its_promises(steps in prop::collection::vec(step(), STEPS)) {
+        const MAX_ON: Duration = Duration::from_secs(5);
+        let ids = ["pump", "valve", "lamp"];
+        let lock = |other: &str| Rules {
+            interlock: vec![other.to_owned()],
+            max_on: Some(MAX_ON),
+            safe_after: Some(seconds(3)),
+            ..rules()
+        };
+        let mut bench = Bench::new(&[("pump", lock("valve")), ("valve", lock("pump")), ("lamp", rules())]);
+        let mut sent = 0;
+        let (mut without_broker, mut healthy_since) = (None, None);
+        for step in steps {
+            let wall = bench.wall();
+            match step {
+                // Commands come through the broker.
+                Step::Send { .. } if without_broker.is_some() => {}
+                Step::Send { actuator, payload, retained } => {
+                    sent += 1;
+                    let command = parse(PAYLOADS[payload].as_bytes(), wall);
+                    bench.gate.command(ids[actuator], command, retained, sent, bench.now, wall);
+                    bench.settle();
+                }
+                Step::Pass(millis) => {
+                    // In small steps, to see what is on for how long.
+                    for _ in 0..millis.div_ceil(50) {
+                        bench.pass(Duration::from_millis(50));
+                        let on_for = bench.on_since.get("pump").map_or(Duration::ZERO, |since| bench.now - *since);
+                        healthy_since = if bench.broken { None } else { healthy_since.or(Some(bench.now)) };
+                        // Broken hardware cannot be turned off; it is as soon as it can be tried again.
+                        let settled = healthy_since.is_some_and(|healthy| bench.now >= healthy + LONGEST_RETRY);
+                        prop_assert!(on_for <= MAX_ON || !settled, "on for {on_for:?}");
+                        let due = without_broker.zip(healthy_since).map(|(lost, healthy): (Instant, Instant)| {
+                            (lost + seconds(3)).max(healthy + LONGEST_RETRY)
+                        });
+                        if due.is_some_and(|due| bench.now >= due) {
+                            prop_assert!(!bench.outputs["pump"] && !bench.outputs["valve"]);
+                        }
+                    }
+                }
+                Step::Broker(there) => {
+                    bench.gate.broker(there, bench.now);
+                    without_broker = if there { None } else { without_broker.or(Some(bench.now)) };
+                }
+                Step::Broken(broken) => bench.broken = broken,
+            }
+            prop_assert!(!(bench.outputs["pump"] && bench.outputs["valve"]), "both on");
+        }
+        let mut routes: Vec<_> = bench.answers.iter().map(|(route, _, _)| *route).collect();
+        routes.sort_unstable();
+        prop_assert_eq!(routes, (1..=sent).collect::<Vec<_>>());
+    }
+}

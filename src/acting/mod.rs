@@ -1,0 +1,3 @@
+//! From a command to an output.
+pub mod command;
+pub mod gate;
