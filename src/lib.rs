@@ -3,6 +3,9 @@
 pub mod acting;
 pub mod bus;
 pub mod config;
+pub mod device;
 pub mod mqtt;
+pub mod reporter;
 pub mod sensing;
 pub mod time;
+pub mod watchdog;

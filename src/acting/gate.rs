@@ -138,6 +138,8 @@ struct Unit<R> {
     state: Option<Value>,
     /// Whether it was opened and can be written to.
     open: bool,
+    /// Why it could not be opened.
+    absent: Option<String>,
     writing: Option<Job<R>>,
     /// What the gate itself wants written next.
     forced: Option<Job<R>>,
@@ -239,6 +241,7 @@ impl<R> Gate<R> {
             rules,
             state: None,
             open: false,
+            absent: None,
             writing: None,
             forced: None,
             queue: VecDeque::new(),
@@ -255,7 +258,7 @@ impl<R> Gate<R> {
 
     /// Forgets an actuator. Commands that wait are answered.
     pub fn remove(&mut self, actuator: &str) {
-        self.refuse_waiting(actuator, "the actuator was removed from the configuration");
+        self.refuse_waiting(actuator, Reason::Busy, "the actuator was removed from the configuration");
         self.units.remove(actuator);
     }
 
@@ -264,6 +267,7 @@ impl<R> Gate<R> {
         let blocked = initial.is_active() && self.blocker(actuator).is_some();
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.open = true;
+            unit.absent = None;
             let first = if blocked { unit.rules.control.off() } else { initial.clone() };
             unit.deferred = blocked.then_some(initial);
             if unit.forced.is_none() {
@@ -271,6 +275,14 @@ impl<R> Gate<R> {
             }
         }
         self.advance(now);
+    }
+
+    /// The actuator could not be opened. Commands fail from now on, until it is.
+    pub fn absent(&mut self, actuator: &str, fault: &Fault) {
+        if let Some(unit) = self.units.get_mut(actuator) {
+            unit.absent = Some(fault.message.clone());
+            self.refuse_waiting(actuator, Reason::Hardware, &fault.message);
+        }
     }
 
     /// A command for `actuator`, as it was read. An unknown actuator is ignored: its topic is not ours.
@@ -371,7 +383,7 @@ impl<R> Gate<R> {
 
     /// This actuator goes to `safe`; commands that wait for it are refused.
     pub fn make_safe(&mut self, actuator: &str, now: Instant) {
-        self.refuse_waiting(actuator, "the actuator goes to its safe state");
+        self.refuse_waiting(actuator, Reason::Busy, "the actuator goes to its safe state");
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.force_safe();
         }
@@ -441,11 +453,11 @@ impl<R> Gate<R> {
             .find(|other| self.units.get(*other).is_some_and(Unit::may_be_on))
     }
 
-    fn refuse_waiting(&mut self, actuator: &str, why: &str) {
+    fn refuse_waiting(&mut self, actuator: &str, reason: Reason, why: &str) {
         let Some(unit) = self.units.get_mut(actuator) else { return };
         for job in unit.queue.drain(..) {
             if let Some(route) = job.route {
-                let (reason, message) = (Some(Reason::Busy), Some(why.to_owned()));
+                let (reason, message) = (Some(reason), Some(why.to_owned()));
                 let outcome = Outcome { id: job.id, reason, state: unit.state.clone(), message };
                 self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
             }
@@ -536,6 +548,9 @@ impl<R> Unit<R> {
         }
         if stopping {
             return Err((Reason::Busy, "the agent is stopping".into()));
+        }
+        if let Some(why) = &self.absent {
+            return Err((Reason::Hardware, why.clone()));
         }
         if self.queue.len() >= QUEUE {
             return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));

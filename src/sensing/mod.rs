@@ -1,3 +1,77 @@
 //! From a part to a state: schedule, workers, filters.
 
+pub mod edges;
 pub mod filter;
+pub mod sampled;
+mod shape;
+
+use crate::bus::Bus;
+use crate::config::{At, SensorConfig, Source};
+use crate::reporter::Reporter;
+use crate::watchdog::Watchdog;
+use halyard_drivers::port::Wire;
+use halyard_drivers::{Fault, FaultKind};
+use serde_json::Value as Json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use shape::{Shape, json_of};
+
+/// First pause before a part that is away is looked for again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a sensor's task lives in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Buses and lines.
+    pub bus: Arc<dyn Bus>,
+    /// Where states and faults go.
+    pub reporter: Reporter,
+    /// Whom to tell of progress.
+    pub watchdog: Watchdog,
+}
+
+/// Asks a sensor's task for a state now.
+pub type ReadRequest = oneshot::Sender<Result<Json, Fault>>;
+
+/// Runs a sensor until `cancel`: nothing that happens to its part ends it.
+pub async fn run(
+    sensor: SensorConfig,
+    surroundings: Surroundings,
+    requests: mpsc::Receiver<ReadRequest>,
+    cancel: CancellationToken,
+) {
+    match sensor.source.clone() {
+        Source::Sampled { spec, every } => sampled::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
+        Source::Edges { spec } => edges::run(&sensor, spec, &surroundings, requests, &cancel).await,
+    }
+}
+
+/// How a sensor or actuator is called in the log: `climate (bme280 at i2c-1/0x76)`.
+#[must_use]
+pub fn title(id: &str, driver: &str, at: &At) -> String {
+    format!("{id} ({driver} at {at})")
+}
+
+/// Opens the wire to a part.
+///
+/// # Errors
+/// A [`Fault`] of the bus.
+pub fn wire(bus: &dyn Bus, at: &At, spi: Option<halyard_drivers::port::SpiSettings>) -> Result<Wire, Fault> {
+    Ok(match at {
+        At::I2c { bus: number, address } => Wire::I2c(bus.i2c(*number, *address)?, *address),
+        At::Spi { bus: number, chip_select } => {
+            let settings = spi.ok_or_else(|| Fault::new(FaultKind::Rejected, "this driver is not for SPI"))?;
+            Wire::Spi(bus.spi(*number, *chip_select, settings)?)
+        }
+        At::Line(line) => Wire::Output(bus.output(line)?),
+    })
+}
+
+/// The next pause of a backoff.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
+}

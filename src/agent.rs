@@ -1,0 +1,265 @@
+//! All wiring of the running agent: what is started, what is connected to what, and in which order it all ends.
+//!
+//! ```text
+//! bus ─ worker ─ sample ─ filters ─ state ─ reporter ─ outbox ─ client ─ broker
+//! broker ─ client ─ command ─ gate ─ worker ─ bus ─ state read back ─ (as above)
+//! ```
+
+mod discovery;
+mod reload;
+mod requests;
+
+use crate::acting::memory::Memory;
+use crate::acting::{self, Acting};
+use crate::bus::Bus;
+use crate::config::{Config, SensorConfig};
+use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Topics};
+use crate::reporter::Reporter;
+use crate::sensing::{self, ReadRequest, Surroundings, title};
+use crate::watchdog::Watchdog;
+use anyhow::Context;
+use discovery::Discovery;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+/// Messages from the broker that may wait.
+const EVENTS: usize = 1024;
+/// How often `B/A/agent` is published when nothing happens.
+const HEALTH: Duration = Duration::from_secs(60);
+/// How soon after a change it is published: a burst of changes is one message.
+const SETTLE: Duration = Duration::from_millis(100);
+/// The stop takes at most the sum of these.
+const SENSORS_STOP: Duration = Duration::from_millis(600);
+const ACTUATORS_STOP: Duration = Duration::from_millis(900);
+const FLUSH: Duration = Duration::from_millis(400);
+
+/// Reads the configuration anew; on a problem, says all of them.
+pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// How the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It was told to start again.
+    Restart,
+}
+
+/// What the agent is started with.
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// For a reload.
+    pub reader: Reader,
+    /// The hardware.
+    pub bus: Arc<dyn Bus>,
+    /// How the hardware is called in `B/A/agent`.
+    pub board: &'static str,
+    /// Where states of actuators are kept, if anywhere.
+    pub state_directory: Option<PathBuf>,
+}
+
+struct Agent {
+    config: Config,
+    reader: Reader,
+    reporter: Reporter,
+    acting: Acting,
+    surroundings: Surroundings,
+    sensors: BTreeMap<String, Running>,
+    running_actuators: BTreeSet<String>,
+    discovery: Option<Discovery>,
+    restart: bool,
+}
+
+/// A sensor's task.
+struct Running {
+    requests: mpsc::Sender<ReadRequest>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Runs until a signal, or a request to restart.
+///
+/// # Errors
+/// When it cannot start. Once it runs, nothing ends it but these.
+pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
+    let Setup { config, reader, bus, board, state_directory } = setup;
+    let topics = Topics::new(&config.base, &config.agent);
+    let outbox = Outbox::new(Limits::default());
+    let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
+    let watchdog = Watchdog::default();
+    let memory = Memory::load(state_directory.map(|folder| folder.join("actuators.json")));
+    let mut interrupts = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let acting = Acting::start(Arc::clone(&bus), reporter.clone(), &watchdog, memory);
+    for actuator in &config.actuators {
+        acting.add(actuator.clone()).await;
+    }
+    let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: watchdog.clone() };
+    let discovery = config.discovery.as_deref().map(|prefix| Discovery::new(prefix, &config, &topics, board));
+    let (events_in, mut events) = mpsc::channel(EVENTS);
+    let subscriptions = topics.subscriptions(config.discovery.as_deref());
+    let subscriptions = subscriptions.into_iter().map(|topic| (topic, 1)).collect();
+    let client = Client::start(&config.mqtt, &topics.agent_availability(), subscriptions, outbox, events_in)
+        .context("the MQTT client cannot be set up")?;
+    let mut agent = Agent {
+        running_actuators: config.actuators.iter().map(|actuator| actuator.id.clone()).collect(),
+        sensors: BTreeMap::new(),
+        restart: false,
+        config,
+        reader,
+        reporter,
+        acting,
+        surroundings,
+        discovery,
+    };
+    for sensor in agent.config.sensors.clone() {
+        agent.start_sensor(sensor);
+    }
+    agent.reporter.publish_health();
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    info!(
+        "{}: {} sensors, {} actuators",
+        agent.config.agent,
+        agent.config.sensors.len(),
+        agent.config.actuators.len()
+    );
+    tokio::spawn(feed_systemd(watchdog.clone()));
+
+    let mut health = tokio::time::interval(HEALTH);
+    let [terminate, interrupt] = &mut interrupts;
+    while !agent.restart {
+        tokio::select! {
+            Some(event) = events.recv() => agent.event(event).await,
+            _ = health.tick() => agent.reporter.publish_health(),
+            () = agent.reporter.changed() => {
+                tokio::time::sleep(SETTLE).await;
+                agent.reporter.publish_health();
+            }
+            _ = hangup.recv() => { let _ = agent.reload().await; }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    agent.stop(client, events).await;
+    Ok(if agent.restart { Ended::Restart } else { Ended::Stopped })
+}
+
+impl Agent {
+    fn start_sensor(&mut self, sensor: SensorConfig) {
+        let id = sensor.id.clone();
+        self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at));
+        let (requests, inbox) = mpsc::channel(8);
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
+        self.sensors.insert(id, Running { requests, cancel, task });
+    }
+
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::Connected => {
+                info!("connected to the broker");
+                self.acting.broker(true).await;
+                if let Some(discovery) = &self.discovery {
+                    discovery.publish(&self.reporter);
+                }
+                self.reporter.publish_health();
+            }
+            Event::Disconnected { why } => {
+                warn!("no broker: {why}");
+                self.acting.broker(false).await;
+            }
+            Event::Message(message) => self.message(message).await,
+        }
+    }
+
+    async fn message(&mut self, message: Incoming) {
+        let topic = message.topic.clone();
+        match self.reporter.topics().clone().parse(&topic, self.config.discovery.as_deref()) {
+            Inbound::Set(actuator) => {
+                if let Err(message) = self.acting.command(actuator, message) {
+                    acting::refuse(&self.reporter, actuator, message, "too many commands are waiting");
+                }
+            }
+            Inbound::Request(name) => self.request(name, message).await,
+            Inbound::HomeAssistantStatus => {
+                if let Some(discovery) = self.discovery.as_ref().filter(|_| message.payload.as_ref() == b"online") {
+                    discovery.publish(&self.reporter);
+                }
+            }
+            Inbound::Discovery => {
+                if let Some(discovery) = &mut self.discovery {
+                    discovery.found(&message, &self.reporter);
+                }
+            }
+            Inbound::Other => {}
+        }
+    }
+
+    /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
+    async fn stop(&mut self, client: Client, mut events: mpsc::Receiver<Event>) {
+        info!("stopping");
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        let sensors = std::mem::take(&mut self.sensors);
+        sensors.values().for_each(|sensor| sensor.cancel.cancel());
+        let workers = async {
+            for (id, sensor) in sensors {
+                if sensor.task.await.is_err() {
+                    error!("{id}: its task panicked");
+                }
+            }
+        };
+        let acting = self.acting.clone();
+        let safe = async {
+            if timeout(SENSORS_STOP, workers).await.is_err() {
+                warn!("a sensor is stuck; it is left behind");
+            }
+            if timeout(ACTUATORS_STOP, acting.stop()).await.is_err() {
+                error!("not all actuators could be made safe in time");
+            }
+        };
+        tokio::pin!(safe);
+        loop {
+            tokio::select! {
+                () = &mut safe => break,
+                // Whoever sends a command now is told.
+                Some(event) = events.recv() => if let Event::Message(message) = event {
+                    let topic = message.topic.clone();
+                    if let Inbound::Set(actuator) = self.reporter.topics().parse(&topic, None) {
+                        acting::refuse(&self.reporter, actuator, message, "the agent is stopping");
+                    }
+                },
+            }
+        }
+        client.stop(FLUSH).await;
+    }
+}
+
+/// Feeds systemd's watchdog, if it watches, for as long as the work makes progress.
+async fn feed_systemd(watchdog: Watchdog) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut rounds = tokio::time::interval(limit / 3);
+    loop {
+        rounds.tick().await;
+        match watchdog.overdue() {
+            None => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
+            Some((name, silent)) => error!("{name}: no progress for {silent:?}; the watchdog is not fed"),
+        }
+    }
+}
+
+/// Not running under systemd is no error.
+fn tell_systemd(state: &[sd_notify::NotifyState]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("systemd was not told: {error}");
+    }
+}

@@ -1,0 +1,60 @@
+//! When Home Assistant is told what there is.
+
+use crate::config::Config;
+use crate::mqtt::{Incoming, Outgoing, Topics, discovery};
+use crate::reporter::Reporter;
+use bytes::Bytes;
+use serde_json::Value as Json;
+
+/// The agent's discovery message.
+pub(super) struct Discovery {
+    topic: String,
+    payload: Json,
+    /// Whether what the broker had kept from before was looked at.
+    compared: bool,
+}
+
+impl Discovery {
+    pub(super) fn new(prefix: &str, config: &Config, topics: &Topics, board: &str) -> Self {
+        let payload = discovery::payload(config, topics, board);
+        Self { topic: topics.discovery(prefix), payload, compared: false }
+    }
+
+    /// The same for another configuration, and the clean-up of what is gone.
+    pub(super) fn replace(&mut self, new: Self, reporter: &Reporter) {
+        let old = self.payload.to_string();
+        self.payload = new.payload;
+        self.clean_up(old.as_bytes(), reporter);
+        self.publish(reporter);
+    }
+
+    pub(super) fn publish(&self, reporter: &Reporter) {
+        self.send(&self.payload, reporter);
+    }
+
+    /// What the broker has kept on our topic: what an earlier run, perhaps with other entities, said.
+    pub(super) fn found(&mut self, message: &Incoming, reporter: &Reporter) {
+        if message.retained && !std::mem::replace(&mut self.compared, true) {
+            self.clean_up(&message.payload, reporter);
+            self.publish(reporter);
+        }
+    }
+
+    fn clean_up(&self, old: &[u8], reporter: &Reporter) {
+        if let Some(payload) = discovery::cleanup(old, &self.payload) {
+            self.send(&payload, reporter);
+        }
+    }
+
+    /// In the queue, not in a slot: a clean-up must not be replaced by what follows it.
+    fn send(&self, payload: &Json, reporter: &Reporter) {
+        reporter.outbox().send(Outgoing {
+            topic: self.topic.clone(),
+            payload: Bytes::from(payload.to_string()),
+            qos: 1,
+            retained: true,
+            expiry: None,
+            correlation: None,
+        });
+    }
+}

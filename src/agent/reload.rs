@@ -1,0 +1,94 @@
+//! A new configuration for the running agent: what is the same is not touched.
+
+use super::Agent;
+use super::discovery::Discovery;
+use crate::config::{ActuatorConfig, Config};
+use tracing::{error, info};
+
+impl Agent {
+    /// Reads the configuration, and changes what changed. A wrong one changes nothing.
+    ///
+    /// # Errors
+    /// All problems of the file, or what only a restart can change.
+    pub(super) async fn reload(&mut self) -> Result<Vec<String>, String> {
+        let result = match (self.reader)() {
+            Ok(new) => match needs_restart(&self.config, &new) {
+                None => Ok(self.apply(new).await),
+                Some(what) => Err(format!("`{what}` changed: that needs a restart; nothing was changed")),
+            },
+            Err(problems) => Err(problems),
+        };
+        match &result {
+            Ok(changed) if changed.is_empty() => info!("reloaded: nothing changed"),
+            Ok(changed) => info!("reloaded: {}", changed.join(", ")),
+            Err(problems) => error!("not reloaded, all goes on as before:\n{problems}"),
+        }
+        result
+    }
+
+    async fn apply(&mut self, new: Config) -> Vec<String> {
+        let mut changed = Vec::new();
+        // What goes, goes first: its place may be taken by what comes.
+        for old in std::mem::take(&mut self.config.sensors) {
+            let kept = new.sensors.iter().find(|sensor| sensor.id == old.id);
+            if kept.is_some_and(|sensor| sensor.fingerprint == old.fingerprint) {
+                continue;
+            }
+            if let Some(running) = self.sensors.remove(&old.id) {
+                running.cancel.cancel();
+                let _ = tokio::time::timeout(super::SENSORS_STOP, running.task).await;
+            }
+            if kept.is_none() {
+                self.reporter.remove(&old.id);
+                changed.push(format!("{} removed", old.id));
+            }
+        }
+        for old in std::mem::take(&mut self.config.actuators) {
+            let kept = new.actuators.iter().find(|actuator| actuator.id == old.id);
+            if kept.is_none_or(|actuator| differs(actuator, &old)) {
+                self.acting.remove(&old.id, kept.is_none()).await;
+                if kept.is_none() {
+                    changed.push(format!("{} removed", old.id));
+                }
+                self.running_actuators.remove(&old.id);
+            }
+        }
+        for sensor in &new.sensors {
+            if !self.sensors.contains_key(&sensor.id) {
+                changed.push(format!("{} started", sensor.id));
+                self.start_sensor(sensor.clone());
+            }
+        }
+        for actuator in &new.actuators {
+            if self.running_actuators.insert(actuator.id.clone()) {
+                changed.push(format!("{} started", actuator.id));
+                self.acting.add(actuator.clone()).await;
+            }
+        }
+        if let Some(discovery) = &mut self.discovery {
+            let prefix = new.discovery.as_deref().unwrap_or_default();
+            let next = Discovery::new(prefix, &new, self.reporter.topics(), self.reporter.board());
+            discovery.replace(next, &self.reporter);
+        }
+        self.config = new;
+        self.reporter.publish_health();
+        changed
+    }
+}
+
+fn differs(new: &ActuatorConfig, old: &ActuatorConfig) -> bool {
+    // Interlocks are symmetric: another stanza can change them.
+    new.fingerprint != old.fingerprint || new.interlock != old.interlock
+}
+
+/// What the two differ in that a running agent cannot change.
+fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+    [
+        ("agent", old.agent != new.agent),
+        ("board", old.board != new.board),
+        ("broker", old.broker != new.broker),
+        ("mqtt", old.mqtt != new.mqtt || old.base != new.base || old.discovery != new.discovery),
+    ]
+    .into_iter()
+    .find_map(|(what, differs)| differs.then_some(what))
+}

@@ -1,0 +1,190 @@
+//! The command line: what there is, and what each ends with.
+
+mod call;
+mod hardware;
+mod log;
+mod run;
+
+use crate::config::{Board, Config};
+use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Where a configuration is looked for.
+const DEFAULT_FILES: [&str; 2] = ["config.yaml", "/etc/halyard/config.yaml"];
+
+/// Exit codes: those of `sysexits.h` where it has one.
+mod code {
+    pub const FAILED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    /// A broker or device is not there.
+    pub const UNAVAILABLE: u8 = 69;
+    pub const PERMISSION: u8 = 77;
+    pub const CONFIGURATION: u8 = 78;
+}
+
+/// Why a command ends with something else than 0.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+/// A hardware agent for Linux single-board computers: sensors and actuators on MQTT.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Clone)]
+struct File {
+    /// The configuration [default: ./config.yaml, then /etc/halyard/config.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args, Clone)]
+struct Hardware {
+    #[command(flatten)]
+    file: File,
+    /// Simulate all buses, with a model of each configured part
+    #[arg(long)]
+    simulate: bool,
+}
+
+#[derive(Args, Clone, Copy)]
+struct Output {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent in the foreground
+    Run(Hardware),
+    /// Report every problem in the configuration
+    Check {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// List the drivers, or describe one
+    Drivers {
+        /// The driver to describe
+        name: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Sample sensors once, straight from the hardware, without a broker
+    Read {
+        /// Sensors to sample [default: all]
+        sensors: Vec<String>,
+        #[command(flatten)]
+        hardware: Hardware,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Drive an actuator once, straight to the hardware, without a broker
+    Set {
+        /// The actuator
+        actuator: String,
+        /// ON, OFF, TOGGLE or a number
+        #[arg(allow_negative_numbers = true)]
+        value: String,
+        /// Go back to the state before after this time, as in 5s
+        #[arg(long = "for", value_name = "TIME", value_parser = span)]
+        pulse: Option<Duration>,
+        #[command(flatten)]
+        hardware: Hardware,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Drive all actuators to their safe state, straight to the hardware; for service managers
+    Safe {
+        #[command(flatten)]
+        hardware: Hardware,
+    },
+    /// Drive an actuator through the broker and wait for the result
+    Call(call::Call),
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    log::init();
+    let result = match Cli::parse().command {
+        Command::Run(hardware) => run::run(&hardware),
+        Command::Check { file, output } => file.find().map(|file| check::run(&file, output.json)),
+        Command::Schema => print(&schema::text()),
+        Command::Drivers { name, output } => drivers(name.as_deref(), output.json),
+        Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
+        Command::Set { actuator, value, pulse, hardware, output } => {
+            hardware::set(&hardware, &actuator, &value, pulse, output.json)
+        }
+        Command::Safe { hardware } => hardware::safe(&hardware),
+        Command::Call(call) => call.run(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("halyard: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+impl File {
+    /// The file that was named, or the first default that is there.
+    fn find(&self) -> Result<PathBuf, Failure> {
+        if let Some(file) = &self.config {
+            return Ok(file.clone());
+        }
+        DEFAULT_FILES.iter().map(PathBuf::from).find(|file| file.exists()).ok_or_else(|| {
+            let message = format!("there is no configuration: neither {}; name one with -c", DEFAULT_FILES.join(" nor "));
+            Failure::new(code::CONFIGURATION, message)
+        })
+    }
+}
+
+impl Hardware {
+    /// The configuration, with the hardware that it shall run on.
+    fn load(&self) -> Result<(PathBuf, Config), Failure> {
+        let file = self.file.find()?;
+        let config = self.read(&file).map_err(|problems| Failure::new(code::CONFIGURATION, problems))?;
+        Ok((file, config))
+    }
+
+    fn read(&self, file: &Path) -> Result<Config, String> {
+        let mut config = crate::config::load(file).map_err(|report| report.to_string())?;
+        if self.simulate {
+            config.board = Board::Simulated;
+        }
+        Ok(config)
+    }
+}
+
+/// Prints to stdout. A reader that went away, as `head` does, is no error.
+fn print(text: &str) -> Result<u8, Failure> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(code::FAILED, error)),
+        _ => Ok(0),
+    }
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    text.parse::<halyard_drivers::options::Span>().map(|span| span.0).map_err(|error| error.to_string())
+}

@@ -1,0 +1,106 @@
+//! `halyard run`: the daemon.
+
+use super::{Failure, Hardware, code};
+use crate::agent::{self, Ended, Setup};
+use crate::config::{Board, Config};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long workers that are stuck may hold up the end.
+const LEAVE: Duration = Duration::from_millis(50);
+
+pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
+    let (file, config) = hardware.load()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
+    let (again, at) = (hardware.clone(), file);
+    let reader = Box::new(move || again.read(&at));
+    let result = runtime.block_on(agent(config, reader));
+    // A driver that never returns must not keep the process.
+    runtime.shutdown_timeout(LEAVE);
+    match result? {
+        Ended::Stopped => Ok(0),
+        Ended::Restart => Err(restart()),
+    }
+}
+
+async fn agent(config: Config, reader: agent::Reader) -> Result<Ended, Failure> {
+    let broker = match config.broker {
+        Some(listen) => {
+            let broker = crate::broker::start(listen).await;
+            Some(broker.map_err(|error| Failure::new(code::UNAVAILABLE, format!("{error:#}")))?)
+        }
+        None => None,
+    };
+    let (bus, simulated) = crate::bus::open(&config);
+    if let Some(simulated) = simulated {
+        greet(&config);
+        tokio::spawn(crate::simulation::run(simulated, config.clone()));
+    }
+    let board = board(&config);
+    let setup = Setup { config, reader, bus, board, state_directory: state_directory() };
+    let ended = agent::run(setup).await.map_err(|error| Failure::new(code::FAILED, format!("{error:#}")));
+    if let Some(broker) = broker {
+        broker.stop().await;
+    }
+    ended
+}
+
+fn board(config: &Config) -> &'static str {
+    match config.board {
+        Board::Simulated => "simulated",
+        Board::Auto | Board::RaspberryPi | Board::Linux => {
+            static MODEL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+            MODEL.get_or_init(|| {
+                let model = std::fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
+                let model = model.trim_matches(['\0', '\n', ' ']);
+                if model.is_empty() { "linux".to_owned() } else { model.to_owned() }
+            })
+        }
+    }
+}
+
+/// Where to look, for someone who runs this for the first time.
+fn greet(config: &Config) {
+    let (base, agent) = (&config.base, &config.agent);
+    info!("all hardware is simulated");
+    if let Some(address) = config.broker {
+        let (host, port) = (address.ip(), address.port());
+        info!("look:    mosquitto_sub -h {host} -p {port} -v -t '{base}/{agent}/#'");
+        if let Some(actuator) = config.actuators.first() {
+            info!("command: mosquitto_pub -h {host} -p {port} -t {base}/{agent}/{}/set -m ON", actuator.id);
+        }
+    }
+}
+
+/// Given by systemd; else where a user's programs keep their state.
+fn state_directory() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("STATE_DIRECTORY") {
+        return Some(folder.into());
+    }
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+    let folder = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?.join("halyard");
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            warn!("{}: {error}; `initial: restore` gives the safe state", folder.display());
+            None
+        }
+    }
+}
+
+/// The same program in the same process: a service manager sees no end.
+fn restart() -> Failure {
+    info!("starting again");
+    let mut arguments = std::env::args_os();
+    let program = std::env::current_exe().ok().or_else(|| arguments.next().map(PathBuf::from)).unwrap_or_default();
+    let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Failure::new(code::FAILED, format!("cannot start again: {error}"))
+}

@@ -1,0 +1,134 @@
+//! A part in the hands of workers: opened when needed, used on a blocking thread, dropped when it cannot be trusted.
+
+use halyard_drivers::{Fault, FaultKind, Next};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Opens a driver anew. Blocks: on a worker only.
+pub type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, Fault> + Send + Sync>;
+
+/// A driver and what it takes to replace it. Nothing that a driver does (panic, never return) reaches beyond this.
+pub struct Device<T: ?Sized> {
+    factory: Factory<T>,
+    driver: Option<Box<T>>,
+    /// A call that did not return in time. It has the driver, and perhaps its bus.
+    stuck: Option<JoinHandle<()>>,
+    limit: Duration,
+}
+
+impl<T: ?Sized + Send + 'static> Device<T> {
+    /// A device that is not open yet; a call of it may take `limit`.
+    pub fn new(factory: Factory<T>, limit: Duration) -> Self {
+        Self { factory, driver: None, stuck: None, limit }
+    }
+
+    /// Opens the driver if it is not, and calls `work` with it, on a worker.
+    ///
+    /// # Errors
+    /// What `work` or opening gives; [`FaultKind::Stuck`] if it panics or does not return in time, and from then on
+    /// until it has returned.
+    pub async fn call<R: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut T) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, Fault> {
+        if self.stuck.as_ref().is_some_and(|call| !call.is_finished()) {
+            return Err(Fault::new(FaultKind::Stuck, "an earlier call has not returned yet"));
+        }
+        self.stuck = None;
+        let (factory, driver) = (Arc::clone(&self.factory), self.driver.take());
+        let (done, mut result) = tokio::sync::oneshot::channel();
+        let call = tokio::task::spawn_blocking(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let mut driver = match driver {
+                    Some(driver) => driver,
+                    None => factory()?,
+                };
+                let result = work(&mut driver);
+                let keep = result.as_ref().err().is_none_or(|fault| fault.kind.next() != Next::Reopen);
+                Ok((keep.then_some(driver), result))
+            }));
+            let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            // Nobody waits any more if it took too long. The driver is dropped then.
+            let _ = done.send(outcome);
+        });
+        match tokio::time::timeout(self.limit, &mut result).await {
+            Ok(Ok(Ok((driver, result)))) => {
+                self.driver = driver;
+                result
+            }
+            Ok(Ok(Err(fault))) => Err(fault),
+            Ok(Err(_)) => Err(Fault::new(FaultKind::Stuck, "the worker was ended")),
+            Err(_) => {
+                self.stuck = Some(call);
+                Err(Fault::new(FaultKind::Stuck, format!("no answer from the driver within {:?}", self.limit)))
+            }
+        }
+    }
+
+    /// Whether the driver is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.driver.is_some()
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    Fault::new(FaultKind::Stuck, format!("the driver panicked: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+
+    fn counting() -> (Device<u32>, Arc<AtomicU32>) {
+        let opened = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&opened);
+        let factory: Factory<u32> = Arc::new(move || Ok(Box::new(count.fetch_add(1, Ordering::SeqCst))));
+        (Device::new(factory, Duration::from_millis(200)), opened)
+    }
+
+    #[tokio::test]
+    async fn opens_once_and_again_after_a_fault_that_asks_for_it() {
+        let (mut device, opened) = counting();
+        assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(0));
+        assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(0));
+        assert!(device.call(|_| Err::<(), _>(Fault::corrupt("once"))).await.is_err());
+        assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(0));
+        assert!(device.call(|_| Err::<(), _>(Fault::new(FaultKind::Absent, "gone"))).await.is_err());
+        assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(1));
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault() {
+        let (mut device, _) = counting();
+        let fault = device.call(|_| -> Result<(), Fault> { panic!("bad luck") }).await.unwrap_err();
+        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Stuck, "the driver panicked: bad luck"));
+        assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn what_never_returns_is_not_started_twice() {
+        let (mut device, opened) = counting();
+        let (release, wait) = mpsc::channel::<()>();
+        let stuck = device.call(move |_| wait.recv().map_err(|_| Fault::corrupt("end"))).await.unwrap_err();
+        assert_eq!(stuck.kind, FaultKind::Stuck);
+        assert_eq!(device.call(|driver| Ok(*driver)).await.unwrap_err().kind, FaultKind::Stuck);
+        assert_eq!(opened.load(Ordering::SeqCst), 1);
+        drop(release);
+        let healed = async {
+            while device.call(|driver| Ok(*driver)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), healed).await.unwrap();
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
+    }
+}
