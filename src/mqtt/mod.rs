@@ -1,5 +1,13 @@
 //! The way to the broker.
 
+mod client;
+mod link;
 pub mod message;
+mod outbox;
+pub mod paho_fix;
+mod queue;
 
-pub use message::{Event, Incoming, Outgoing, Protocol, Settings};
+pub use client::{Client, Error};
+pub use message::{Event, Incoming, Outgoing, Protocol, Secret, Settings};
+pub use outbox::{Outbox, OutboxStatus};
+pub use queue::Limits;

@@ -1,0 +1,276 @@
+//! The connection to the broker, seen from outside.
+
+use super::link::{Link, Way};
+use super::message::{Event, Incoming, Protocol, Settings};
+use super::outbox::{Outbox, Shared, Signal};
+use super::paho_fix;
+use bytes::Bytes;
+use paho_mqtt::{
+    AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5,
+    Message, Properties, PropertyCode,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// How long the broker may take to answer a connect.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to the broker, which is made again whenever it is lost.
+///
+/// Dropping it is a [`stop`](Self::stop) without a time limit to wait for.
+pub struct Client {
+    shared: Arc<Shared>,
+    refused: Arc<AtomicU64>,
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+/// Settings with which there is no connecting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no URL.
+    #[error("no broker is named")]
+    NoUrl,
+    /// A URL that is none of `mqtt://` and `mqtts://` with a host.
+    #[error("{0:?} is not the URL of a broker: mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")]
+    Url(String),
+    /// A URL with a user name or a password in it, which logs would show.
+    #[error("user name and password do not belong into the URL of a broker")]
+    Credentials,
+    /// `mqtt://` and `mqtts://` in one list.
+    #[error("the brokers of a list are either all mqtt:// or all mqtts://")]
+    MixedUrls,
+    /// `mqtts://` without TLS.
+    #[error("this halyard was built without TLS (cargo feature `tls`), so it cannot connect to mqtts://")]
+    NoTls,
+    /// A topic that cannot be one.
+    #[error("{0:?} is not a topic")]
+    Topic(String),
+    /// The MQTT library does not accept the settings.
+    #[error("the MQTT library refuses the settings: {0}")]
+    Library(#[from] paho_mqtt::Error),
+    /// There is no thread for it.
+    #[error("no thread for the connection: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The program was linked wrongly.
+    #[error("linked without the guards around the MQTT library: see build.rs")]
+    Unguarded,
+}
+
+impl Client {
+    /// Starts to connect, and goes on trying without end: a broker that is away is not an error.
+    ///
+    /// The last will is `offline`, retained, on `will_topic`, where every connect publishes `online` before anything
+    /// new is sent. Every connect makes the subscriptions anew, since a broker may have lost them. `events` is never
+    /// waited for: when it is nearly full, messages from the broker are refused, counted and logged; what happens to
+    /// the connection is told as soon as there is room.
+    ///
+    /// # Errors
+    /// When there is no connecting with these settings.
+    pub fn start(
+        settings: &Settings,
+        will_topic: &str,
+        subscriptions: Vec<(String, u8)>,
+        outbox: Outbox,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, Error> {
+        if !paho_fix::in_force() {
+            return Err(Error::Unguarded);
+        }
+        check_urls(&settings.urls)?;
+        for topic in subscriptions.iter().map(|(filter, _)| filter.as_str()).chain([will_topic]) {
+            if topic.is_empty() || topic.contains('\0') {
+                return Err(Error::Topic(topic.to_owned()));
+            }
+        }
+        let ways = ways(settings, will_topic)?;
+        let client = AsyncClient::new(
+            CreateOptionsBuilder::new()
+                .server_uri(&settings.urls[0])
+                .client_id(&settings.client_id)
+                .mqtt_version(version(settings.protocol))
+                // Far more than is ever in flight: the backlog is in the outbox.
+                .max_buffered_messages(10_000)
+                .finalize(),
+        )?;
+
+        let shared = outbox.shared().clone();
+        let refused = Arc::new(AtomicU64::new(0));
+        set_callbacks(&client, &shared, &refused, events.clone());
+        let (end, ended) = oneshot::channel();
+        let link = Link::new(client, ways, settings, will_topic, subscriptions, shared.clone(), events);
+        std::thread::Builder::new().name("mqtt".to_owned()).spawn(move || {
+            link.run();
+            // Nobody waits any more when this fails.
+            let _ = end.send(());
+        })?;
+        Ok(Self { shared, refused, ended: Some(ended) })
+    }
+
+    /// Subscribes to these filters with these qualities of service, now and on every connect.
+    pub fn subscribe(&self, filters: Vec<(String, u8)>) {
+        self.shared.signal(Signal::Subscribe(filters));
+    }
+
+    /// Subscribes to these filters no more.
+    pub fn unsubscribe(&self, filters: Vec<String>) {
+        self.shared.signal(Signal::Unsubscribe(filters));
+    }
+
+    /// Messages from the broker that were refused since the start, because those before them were not taken.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// Sends what the outbox holds, then `offline`, and ends the connection. It takes `limit` at most: what is not
+    /// sent until then stays in the outbox.
+    pub async fn stop(mut self, limit: Duration) {
+        self.shared.signal(Signal::Stop(Instant::now() + limit));
+        if let Some(ended) = self.ended.take() {
+            // Either way there is nothing left to do. The goodbye has a second of its own.
+            let _ = tokio::time::timeout(limit + Duration::from_secs(1), ended).await;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.ended.is_some() {
+            self.shared.signal(Signal::Stop(Instant::now()));
+        }
+    }
+}
+
+/// They run on threads of the library, which hold its global lock: nothing here waits.
+fn set_callbacks(
+    client: &AsyncClient,
+    shared: &Arc<Shared>,
+    refused: &Arc<AtomicU64>,
+    events: mpsc::Sender<Event>,
+) {
+    // Some room is kept for what happens to the connection.
+    let reserve = (events.max_capacity() / 2).min(8);
+    let (to, refused) = (shared.clone(), refused.clone());
+    client.set_message_callback(move |_, message| {
+        let Some(message) = message else { return };
+        if message.topic().is_empty() {
+            return; // Emptied by the guard, which has counted it.
+        }
+        if events.capacity() <= reserve || events.try_send(Event::Message(incoming(&message))).is_err() {
+            refused.fetch_add(1, Relaxed);
+            to.signal(Signal::Overrun);
+        }
+    });
+    let to = shared.clone();
+    client.set_connection_lost_callback(move |_| to.signal(Signal::Lost));
+    let to = shared.clone();
+    client.set_disconnected_callback(move |_, _, reason| to.signal(Signal::Closing(reason.to_string())));
+}
+
+fn incoming(message: &Message) -> Incoming {
+    let properties = message.properties();
+    Incoming {
+        topic: message.topic().to_owned(),
+        payload: Bytes::copy_from_slice(message.payload()),
+        retained: message.retained(),
+        response_topic: properties.get_string(PropertyCode::ResponseTopic).filter(|topic| !topic.is_empty()),
+        correlation: properties.get_binary(PropertyCode::CorrelationData).map(Bytes::from),
+        received: Instant::now(),
+    }
+}
+
+fn check_urls(urls: &[String]) -> Result<(), Error> {
+    if urls.is_empty() {
+        return Err(Error::NoUrl);
+    }
+    let mut secure = 0;
+    for url in urls {
+        if url.contains('@') {
+            return Err(Error::Credentials);
+        }
+        let host = url.strip_prefix("mqtt://").or_else(|| {
+            secure += 1;
+            url.strip_prefix("mqtts://")
+        });
+        if host.is_none_or(|host| host.is_empty() || host.starts_with(':') || host.contains('\0')) {
+            return Err(Error::Url(url.clone()));
+        }
+    }
+    if secure > 0 && !cfg!(feature = "tls") {
+        return Err(Error::NoTls);
+    }
+    // The library never leaves TLS once it has used it.
+    if secure > 0 && secure < urls.len() { Err(Error::MixedUrls) } else { Ok(()) }
+}
+
+fn version(protocol: Protocol) -> u32 {
+    match protocol {
+        Protocol::V5 => MQTT_VERSION_5,
+        Protocol::V3 => MQTT_VERSION_3_1_1,
+    }
+}
+
+/// How to connect to each of the brokers.
+fn ways(settings: &Settings, will_topic: &str) -> Result<Vec<Way>, Error> {
+    let mut options = connect_options(settings, will_topic)?;
+    let mut to = |url: &str, fresh| {
+        options.server_uris(&[url]);
+        match settings.protocol {
+            Protocol::V5 => options.clean_start(fresh),
+            Protocol::V3 => options.clean_session(fresh),
+        };
+        options.finalize()
+    };
+    let way = |url: &String| Way { url: url.clone(), fresh: to(url, true), resumed: to(url, false) };
+    Ok(settings.urls.iter().map(way).collect())
+}
+
+/// All but the broker's URL and whether its session shall go on.
+fn connect_options(settings: &Settings, will_topic: &str) -> Result<ConnectOptionsBuilder, Error> {
+    let mut options = ConnectOptionsBuilder::with_mqtt_version(version(settings.protocol));
+    options
+        .keep_alive_interval(settings.keep_alive)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .max_inflight(100)
+        .will_message(Message::new_retained(will_topic, "offline", 1));
+    if let Some(name) = &settings.username {
+        if name.contains('\0') {
+            return Err(paho_mqtt::Error::BadUtf8String.into());
+        }
+        options.user_name(name);
+    }
+    if let Some(password) = &settings.password {
+        options.password(password.0.as_bytes());
+    }
+    if settings.protocol == Protocol::V5 {
+        let mut properties = Properties::new();
+        let seconds = u32::try_from(settings.session.as_secs()).unwrap_or(u32::MAX);
+        properties.push_u32(PropertyCode::SessionExpiryInterval, seconds)?;
+        options.properties(properties);
+    }
+    #[cfg(feature = "tls")]
+    options.ssl_options(tls_options(settings)?);
+    Ok(options)
+}
+
+/// Set for `mqtt://` too, where they have no effect: without them the library prints to standard output.
+#[cfg(feature = "tls")]
+fn tls_options(settings: &Settings) -> Result<paho_mqtt::SslOptions, Error> {
+    let mut options = paho_mqtt::SslOptionsBuilder::new();
+    options.enable_server_cert_auth(true).verify(true);
+    if let Some(file) = &settings.ca {
+        options.trust_store(file)?.disable_default_trust_store(true);
+    } else if cfg!(feature = "tls-vendored") {
+        // An OpenSSL that was built along does not know where the system keeps them.
+        options.ca_path("/etc/ssl/certs")?;
+    }
+    if let Some(file) = &settings.certificate {
+        options.key_store(file)?;
+    }
+    if let Some(file) = &settings.key {
+        options.private_key(file)?;
+    }
+    Ok(options.finalize())
+}
+

@@ -1,0 +1,436 @@
+//! The thread of the connection: connects, subscribes, publishes, and learns what became of it.
+//!
+//! Every call into the library is made here, since each may wait for the library's global lock. What its callbacks have
+//! to tell comes as signals.
+
+use super::client::CONNECT_TIMEOUT;
+use super::message::{Event, Outgoing, Protocol, Settings};
+use super::outbox::{Shared, Signal};
+use paho_mqtt::{
+    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, MessageBuilder, Properties,
+    PropertyCode, QoS, Token,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+/// The pause before the first try to connect again is between a half of twice this and all of it, and doubles with each
+/// try. The library's own reconnect looks at its clock every 3 s only, so a broker that restarts would wait for nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause: a broker that comes back finds its agents within this, spread over half of it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How soon to try again what the library or a full channel did not take.
+const MOMENT: Duration = Duration::from_millis(100);
+/// How long the goodbye may take, each step.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// How to connect to one of the brokers.
+pub(super) struct Way {
+    pub(super) url: String,
+    pub(super) fresh: ConnectOptions,
+    pub(super) resumed: ConnectOptions,
+}
+
+/// See the module.
+pub(super) struct Link {
+    client: AsyncClient,
+    protocol: Protocol,
+    ways: Vec<Way>,
+    /// How long a broker keeps our session.
+    session: Duration,
+    will_topic: String,
+    subscriptions: BTreeMap<String, u8>,
+    shared: Arc<Shared>,
+    events: mpsc::Sender<Event>,
+    phase: Phase,
+    /// The way that is taken now, and how many failed since the last pause.
+    way: usize,
+    failures: usize,
+    pause: Duration,
+    /// When the last connection was lost, and with it the session began to age.
+    lost: Option<Instant>,
+    /// What the broker said before it closed the connection.
+    why: Option<String>,
+    operations: HashMap<u64, Operation>,
+    last_operation: u64,
+    /// Which connection it is, and how many of its subscriptions are not answered yet.
+    connection: u64,
+    unanswered: usize,
+    /// What happened last to the connection, if the channel was full then.
+    untold: Option<Event>,
+    /// Nothing is published before.
+    held_until: Option<Instant>,
+    overrun_logged: Option<Instant>,
+    stop: Option<Instant>,
+}
+
+enum Phase {
+    Waiting(Instant),
+    Connecting,
+    Connected,
+}
+
+/// Something that the library will complete.
+enum Operation {
+    Connect(Token),
+    /// What has this number in the queue.
+    Publish(u64, DeliveryToken),
+    Greeting(DeliveryToken),
+    Subscribe {
+        filter: String,
+        connection: u64,
+        token: Token,
+    },
+    Unsubscribe(Token),
+}
+
+enum Task {
+    Hear(Vec<Signal>),
+    Tell,
+    Connect,
+    Publish(u64, Outgoing),
+    End,
+}
+
+impl Link {
+    pub(super) fn new(
+        client: AsyncClient,
+        ways: Vec<Way>,
+        settings: &Settings,
+        will_topic: &str,
+        subscriptions: Vec<(String, u8)>,
+        shared: Arc<Shared>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            client,
+            protocol: settings.protocol,
+            ways,
+            session: settings.session,
+            will_topic: will_topic.to_owned(),
+            subscriptions: subscriptions.into_iter().collect(),
+            shared,
+            events,
+            phase: Phase::Waiting(Instant::now()),
+            way: 0,
+            failures: 0,
+            pause: SHORTEST_PAUSE,
+            lost: None,
+            why: None,
+            operations: HashMap::new(),
+            last_operation: 0,
+            connection: 0,
+            unanswered: 0,
+            untold: None,
+            held_until: None,
+            overrun_logged: None,
+            stop: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            match self.next_task() {
+                Task::Hear(signals) => signals.into_iter().for_each(|signal| self.hear(signal)),
+                Task::Tell => {
+                    if let Some(event) = self.untold.take() {
+                        self.tell(event);
+                    }
+                }
+                Task::Connect => self.connect(),
+                Task::Publish(number, message) => self.publish(number, message),
+                Task::End => return self.end(),
+            }
+        }
+    }
+
+    /// Waits until there is something to do. The lock is not held while it is done.
+    fn next_task(&mut self) -> Task {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        let mut told_at = None;
+        loop {
+            if !state.signals.is_empty() {
+                return Task::Hear(state.signals.drain(..).collect());
+            }
+            let now = Instant::now();
+            if self.untold.is_some() && *told_at.get_or_insert(now + MOMENT) <= now {
+                return Task::Tell;
+            }
+            let connected = matches!(self.phase, Phase::Connected);
+            let idle = state.queue.depth() == 0 && state.queue.in_flight() == 0;
+            if self.stop.is_some_and(|stop| stop <= now || !connected || idle) {
+                return Task::End;
+            }
+            let connect_at = match self.phase {
+                Phase::Waiting(at) if at <= now => return Task::Connect,
+                Phase::Waiting(at) => Some(at),
+                Phase::Connecting | Phase::Connected => None,
+            };
+            self.held_until = self.held_until.filter(|until| *until > now);
+            if connected
+                && self.held_until.is_none()
+                && let Some((number, message)) = state.queue.next()
+            {
+                return Task::Publish(number, message);
+            }
+            let until = [told_at, self.stop, connect_at, self.held_until].into_iter().flatten().min();
+            state = shared.wait(state, until);
+        }
+    }
+
+    fn hear(&mut self, signal: Signal) {
+        match signal {
+            Signal::Complete(number) => {
+                if let Some(operation) = self.operations.remove(&number) {
+                    self.follow(number, operation);
+                }
+            }
+            Signal::Closing(why) => self.why = Some(why),
+            Signal::Lost => {
+                let why = self.why.take().unwrap_or_else(|| "the connection broke".to_owned());
+                self.lost = Some(Instant::now());
+                self.failures = 0;
+                self.try_again(why);
+            }
+            Signal::Overrun => {
+                if self.overrun_logged.is_none_or(|at| at.elapsed() > LONGEST_PAUSE) {
+                    self.overrun_logged = Some(Instant::now());
+                    warn!("messages from the broker are refused: those before them wait to be taken");
+                }
+            }
+            Signal::Subscribe(filters) => {
+                for (filter, qos) in filters {
+                    self.subscribe(&filter, qos);
+                    self.subscriptions.insert(filter, qos);
+                }
+            }
+            Signal::Unsubscribe(filters) => {
+                for filter in filters {
+                    if self.subscriptions.remove(&filter).is_some() && matches!(self.phase, Phase::Connected) {
+                        let token = self.client.unsubscribe(filter);
+                        self.start(Operation::Unsubscribe(token));
+                    }
+                }
+            }
+            Signal::Stop(until) => self.stop = Some(until),
+        }
+    }
+
+    fn connect(&mut self) {
+        self.phase = Phase::Connecting;
+        let way = &self.ways[self.way];
+        // A new process has no use for commands that were given to the one before, nor has one that was away for long.
+        let fresh = self.lost.is_none_or(|lost| lost.elapsed() > self.session);
+        debug!("connecting to {}", way.url);
+        let token = self.client.connect(if fresh { way.fresh.clone() } else { way.resumed.clone() });
+        self.start(Operation::Connect(token));
+    }
+
+    fn connected(&mut self) {
+        info!("connected to {}", self.ways[self.way].url);
+        self.phase = Phase::Connected;
+        self.failures = 0;
+        self.pause = SHORTEST_PAUSE;
+        self.why = None;
+        self.connection += 1;
+        self.unanswered = 0;
+        // When it gets lost, so does the connection, and the next one has a greeting of its own.
+        if let Ok(token) = self.client.try_publish(Message::new_retained(self.will_topic.as_str(), "online", QoS::AtLeastOnce)) {
+            self.start(Operation::Greeting(token));
+        }
+        for (filter, qos) in self.subscriptions.clone() {
+            self.subscribe(&filter, qos);
+        }
+        self.shared.lock().queue.connected();
+        if self.unanswered == 0 {
+            self.tell(Event::Connected);
+        }
+    }
+
+    fn subscribe(&mut self, filter: &str, qos: u8) {
+        if !matches!(self.phase, Phase::Connected) {
+            return; // It is made with all others on the next connect.
+        }
+        let qos = match qos {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        };
+        self.unanswered += 1;
+        let token = self.client.subscribe(filter, qos);
+        self.start(Operation::Subscribe { filter: filter.to_owned(), connection: self.connection, token });
+    }
+
+    fn publish(&mut self, number: u64, message: Outgoing) {
+        match self.client.try_publish(to_library(message)) {
+            Ok(token) => self.start(Operation::Publish(number, token)),
+            Err(error) => {
+                // The connection has just been lost, which a signal will tell.
+                debug!("not published: {error}");
+                self.held_until = Some(Instant::now() + MOMENT);
+                self.shared.lock().queue.lost(number);
+            }
+        }
+    }
+
+    fn start(&mut self, operation: Operation) {
+        self.last_operation += 1;
+        self.follow(self.last_operation, operation);
+    }
+
+    /// Ends the operation if it is complete, and else asks for a signal when it will be.
+    fn follow(&mut self, number: u64, mut operation: Operation) {
+        let waker = Waker::from(Arc::new(Completion { number, shared: self.shared.clone() }));
+        let mut context = Context::from_waker(&waker);
+        let poll = match &mut operation {
+            Operation::Publish(_, token) | Operation::Greeting(token) => Pin::new(token).poll(&mut context),
+            Operation::Connect(token) | Operation::Unsubscribe(token) | Operation::Subscribe { token, .. } => {
+                Pin::new(token).poll(&mut context).map_ok(|_| ())
+            }
+        };
+        match poll {
+            Poll::Pending => drop(self.operations.insert(number, operation)),
+            Poll::Ready(result) => self.complete(operation, result),
+        }
+    }
+
+    fn complete(&mut self, operation: Operation, result: paho_mqtt::Result<()>) {
+        match (operation, result) {
+            (Operation::Connect(_), Ok(())) => self.connected(),
+            (Operation::Connect(_), Err(error)) => {
+                self.failures += 1;
+                let why = format!("{}: {error}", self.ways[self.way].url);
+                self.way = (self.way + 1) % self.ways.len();
+                self.try_again(why);
+            }
+            (Operation::Publish(number, _), Ok(())) => self.shared.lock().queue.delivered(number),
+            (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
+                warn!("the broker refuses a message on {}: {reason}", token.message().topic());
+                self.shared.lock().queue.refused(number);
+            }
+            (Operation::Publish(number, _), Err(error)) => {
+                debug!("a message is sent again: {error}");
+                self.shared.lock().queue.lost(number);
+            }
+            (Operation::Subscribe { filter, connection, .. }, result) if connection == self.connection => {
+                if let Err(error) = result {
+                    warn!("no subscription to {filter}: {error}");
+                }
+                self.unanswered -= 1;
+                if self.unanswered == 0 && matches!(self.phase, Phase::Connected) {
+                    self.tell(Event::Connected);
+                }
+            }
+            (Operation::Subscribe { .. } | Operation::Greeting(_) | Operation::Unsubscribe(_), _) => (),
+        }
+    }
+
+    fn try_again(&mut self, why: String) {
+        let now = Instant::now();
+        let at = if 0 < self.failures && self.failures < self.ways.len() {
+            now
+        } else {
+            self.failures = 0;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            now + self.pause.mul_f64(0.5 + 0.5 * fastrand::f64())
+        };
+        self.phase = Phase::Waiting(at);
+        self.shared.lock().queue.disconnected();
+        warn!("no connection to the broker: {why}");
+        self.tell(Event::Disconnected { why });
+    }
+
+    /// Only the newest of what could not be told counts.
+    fn tell(&mut self, event: Event) {
+        self.untold = match self.events.try_send(event) {
+            Err(mpsc::error::TrySendError::Full(event)) => Some(event),
+            // When nobody listens any more, the outbox may still have work.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+        };
+    }
+
+    fn end(mut self) {
+        if matches!(self.phase, Phase::Connecting) {
+            // The library must not be left while it connects.
+            let connect = self.operations.extract_if(|_, operation| matches!(operation, Operation::Connect(_))).next();
+            if let Some((_, Operation::Connect(token))) = connect
+                && token.wait_for(CONNECT_TIMEOUT + LONGEST_PAUSE).is_ok()
+            {
+                self.phase = Phase::Connected;
+            }
+        }
+        if matches!(self.phase, Phase::Connected) {
+            self.say_goodbye();
+        }
+        let Self { client, operations, shared, .. } = self;
+        // No callback comes after this.
+        drop(client);
+        let mut state = shared.lock();
+        state.queue.disconnected();
+        for operation in operations.into_values() {
+            if let Operation::Publish(number, _) = operation {
+                state.queue.lost(number);
+            }
+        }
+        state.signals.clear();
+    }
+
+    fn say_goodbye(&self) {
+        let offline = Message::new_retained(self.will_topic.as_str(), "offline", QoS::AtLeastOnce);
+        let told = self.client.try_publish(offline).and_then(|token| token.wait_for(GOODBYE));
+        let mut options = DisconnectOptionsBuilder::new();
+        if self.protocol == Protocol::V5 {
+            // The broker need not collect commands for us.
+            let mut properties = Properties::new();
+            if properties.push_u32(PropertyCode::SessionExpiryInterval, 0).is_ok() {
+                options.properties(properties);
+            }
+        }
+        let left = self.client.disconnect(options.finalize()).wait_for(GOODBYE);
+        if let Err(error) = told.and(left.map(|_| ())) {
+            warn!("the broker may not know that this agent is offline: {error}");
+        }
+    }
+}
+
+fn to_library(message: Outgoing) -> Message {
+    let mut properties = Properties::new();
+    if let Some(expiry) = message.expiry {
+        // Whole seconds: rather a bit longer than not at all.
+        let seconds = expiry.as_secs() + u64::from(expiry.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let _ = properties.push_u32(PropertyCode::MessageExpiryInterval, seconds);
+    }
+    if let Some(correlation) = message.correlation {
+        let _ = properties.push_binary(PropertyCode::CorrelationData, Vec::from(correlation));
+    }
+    let qos = match message.qos {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => QoS::ExactlyOnce,
+    };
+    MessageBuilder::new()
+        .topic(message.topic)
+        .payload(message.payload)
+        .qos(qos)
+        .retained(message.retained)
+        .properties(properties)
+        .finalize()
+}
+
+/// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.
+struct Completion {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Completion {
+    fn wake(self: Arc<Self>) {
+        self.shared.signal(Signal::Complete(self.number));
+    }
+}

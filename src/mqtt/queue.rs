@@ -1,0 +1,311 @@
+//! What waits for the broker, and what goes next: no threads, no clock, no network.
+
+use super::message::Outgoing;
+use crate::config::Store;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Bounds of an outbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages that wait, results and responses together. The oldest gives way.
+    pub messages: usize,
+    /// States of one entity that wait. The oldest gives way.
+    pub states: usize,
+    /// Messages that are on their way and not acknowledged yet. The library below slows down with its backlog.
+    pub in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages: 1000, states: 1000, in_flight: 100 }
+    }
+}
+
+/// Everything has a number in the order in which it was given; whatever comes back takes its old place by it.
+pub(super) type Number = u64;
+
+/// What waits and what is on its way.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    connected: bool,
+    last: Number,
+    messages: BTreeMap<Number, Outgoing>,
+    /// States for their own topics.
+    live: BTreeMap<Number, State>,
+    /// States of an outage, which newer ones have passed.
+    backlog: BTreeMap<Number, State>,
+    entities: HashMap<Arc<str>, Entity>,
+    in_flight: HashMap<Number, Flight>,
+    pub(super) counters: Counters,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    topic: Arc<str>,
+    payload: Bytes,
+}
+
+/// A topic of states, as long as any of them waits or is on its way.
+#[derive(Debug)]
+struct Entity {
+    store: Store,
+    newest: Number,
+    /// All that wait, in `live` or `backlog`.
+    waiting: BTreeSet<Number>,
+    in_flight: usize,
+}
+
+#[derive(Debug)]
+enum Flight {
+    Message(Outgoing),
+    State(State),
+    /// A state of an entity that is no more.
+    Forgotten,
+}
+
+/// What became of messages so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) delivered: u64,
+    pub(super) dropped: u64,
+    pub(super) failed: u64,
+    pub(super) repeated: u64,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            connected: false,
+            last: 0,
+            messages: BTreeMap::new(),
+            live: BTreeMap::new(),
+            backlog: BTreeMap::new(),
+            entities: HashMap::new(),
+            in_flight: HashMap::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.messages.len() + self.live.len() + self.backlog.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Takes a message.
+    pub(super) fn send(&mut self, message: Outgoing) {
+        if !is_topic_name(&message.topic) {
+            self.counters.failed += 1;
+            return;
+        }
+        self.last += 1;
+        self.messages.insert(self.last, message);
+        self.bound_messages();
+    }
+
+    /// Takes the newest state of an entity.
+    pub(super) fn state(&mut self, topic: &str, payload: Bytes, store: Store) {
+        if !is_topic_name(topic) {
+            self.counters.failed += 1;
+            return;
+        }
+        if store == Store::None && !self.connected {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.last += 1;
+        let number = self.last;
+        let topic: Arc<str> = match self.entities.get_key_value(topic) {
+            Some((known, _)) => known.clone(),
+            None => topic.into(),
+        };
+        let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity {
+            store,
+            newest: number,
+            waiting: BTreeSet::new(),
+            in_flight: 0,
+        });
+        entity.store = store;
+        entity.newest = number;
+        match store {
+            Store::Latest => {
+                for older in std::mem::take(&mut entity.waiting) {
+                    self.live.remove(&older);
+                    self.backlog.remove(&older);
+                }
+            }
+            Store::All if !self.connected => {
+                for older in &entity.waiting {
+                    if let Some(state) = self.live.remove(older) {
+                        self.backlog.insert(*older, state);
+                    }
+                }
+            }
+            Store::All | Store::None => (),
+        }
+        entity.waiting.insert(number);
+        self.live.insert(number, State { topic: topic.clone(), payload });
+        self.bound_states(&topic);
+    }
+
+    /// Drops what waits for this topic.
+    pub(super) fn forget(&mut self, topic: &str) {
+        let Some(entity) = self.entities.remove(topic) else { return };
+        for number in entity.waiting {
+            self.live.remove(&number);
+            self.backlog.remove(&number);
+        }
+        for flight in self.in_flight.values_mut() {
+            if matches!(flight, Flight::State(state) if &*state.topic == topic) {
+                *flight = Flight::Forgotten;
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.connected = true;
+    }
+
+    /// States that were to go to their own topics are history now, but for the newest of each entity.
+    pub(super) fn disconnected(&mut self) {
+        self.connected = false;
+        for (number, state) in std::mem::take(&mut self.live) {
+            let Some(entity) = self.entities.get_mut(&state.topic) else { continue };
+            if entity.store == Store::None {
+                entity.waiting.remove(&number);
+                self.counters.dropped += 1;
+                self.tidy(&state.topic);
+            } else if entity.store == Store::All && number != entity.newest {
+                self.backlog.insert(number, state);
+            } else {
+                self.live.insert(number, state);
+            }
+        }
+    }
+
+    /// What shall go now: messages and states in the order in which they came, and the backlog when nothing else waits.
+    pub(super) fn next(&mut self) -> Option<(Number, Outgoing)> {
+        if !self.connected || self.in_flight.len() >= self.limits.in_flight {
+            return None;
+        }
+        let message = self.messages.first_key_value().map(|(number, _)| *number);
+        let state = self.live.first_key_value().map(|(number, _)| *number);
+        if message.is_some_and(|message| state.is_none_or(|state| message < state)) {
+            let (number, message) = self.messages.pop_first()?;
+            self.in_flight.insert(number, Flight::Message(message.clone()));
+            return Some((number, message));
+        }
+        let (number, state, retained) = match self.live.pop_first() {
+            Some((number, state)) => (number, state, true),
+            None => self.backlog.pop_first().map(|(number, state)| (number, state, false))?,
+        };
+        if let Some(entity) = self.entities.get_mut(&state.topic) {
+            entity.waiting.remove(&number);
+            entity.in_flight += 1;
+        }
+        let topic = if retained { state.topic.to_string() } else { format!("{}/backlog", state.topic) };
+        let message =
+            Outgoing { topic, payload: state.payload.clone(), qos: 1, retained, expiry: None, correlation: None };
+        self.in_flight.insert(number, Flight::State(state));
+        Some((number, message))
+    }
+
+    /// The broker has it.
+    pub(super) fn delivered(&mut self, number: Number) {
+        self.counters.delivered += 1;
+        self.done(number);
+    }
+
+    /// The broker does not want it: sending it again would not help.
+    pub(super) fn refused(&mut self, number: Number) {
+        self.counters.failed += 1;
+        self.done(number);
+    }
+
+    /// It was lost on the way: it takes its old place again, unless a newer state has replaced it.
+    pub(super) fn lost(&mut self, number: Number) {
+        self.counters.repeated += 1;
+        match self.landed(number) {
+            Some(Flight::Message(message)) => {
+                self.messages.insert(number, message);
+                self.bound_messages();
+            }
+            Some(Flight::State(state)) => self.state_lost(number, state),
+            Some(Flight::Forgotten) | None => (),
+        }
+    }
+
+    fn state_lost(&mut self, number: Number, state: State) {
+        let topic = state.topic.clone();
+        let Some(entity) = self.entities.get_mut(&topic) else { return };
+        match entity.store {
+            Store::None if !self.connected => self.counters.dropped += 1,
+            _ if number == entity.newest => {
+                entity.waiting.insert(number);
+                self.live.insert(number, state);
+            }
+            Store::All => {
+                entity.waiting.insert(number);
+                self.backlog.insert(number, state);
+            }
+            Store::Latest | Store::None => (),
+        }
+        self.bound_states(&topic);
+        self.tidy(&topic);
+    }
+
+    fn done(&mut self, number: Number) {
+        if let Some(Flight::State(state)) = self.landed(number) {
+            self.tidy(&state.topic);
+        }
+    }
+
+    fn landed(&mut self, number: Number) -> Option<Flight> {
+        let flight = self.in_flight.remove(&number)?;
+        if let Flight::State(state) = &flight
+            && let Some(entity) = self.entities.get_mut(&state.topic)
+        {
+            entity.in_flight -= 1;
+        }
+        Some(flight)
+    }
+
+    fn bound_messages(&mut self) {
+        while self.messages.len() > self.limits.messages {
+            self.messages.pop_first();
+            self.counters.dropped += 1;
+        }
+    }
+
+    fn bound_states(&mut self, topic: &str) {
+        let Some(entity) = self.entities.get_mut(topic) else { return };
+        while entity.waiting.len() > self.limits.states {
+            let Some(oldest) = entity.waiting.pop_first() else { break };
+            self.live.remove(&oldest);
+            self.backlog.remove(&oldest);
+            self.counters.dropped += 1;
+        }
+    }
+
+    /// Entities come and go; none stays behind here.
+    fn tidy(&mut self, topic: &str) {
+        if self.entities.get(topic).is_some_and(|entity| entity.waiting.is_empty() && entity.in_flight == 0) {
+            self.entities.remove(topic);
+        }
+    }
+}
+
+/// Whether a message can be published on this topic (MQTT 5, 4.7): a broker ends the connection over one that cannot.
+fn is_topic_name(topic: &str) -> bool {
+    !topic.is_empty() && topic.len() <= usize::from(u16::MAX) && !topic.contains(['\0', '+', '#'])
+}
