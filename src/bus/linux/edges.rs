@@ -32,7 +32,8 @@ pub(super) fn open(line: &LineName, settings: InputSettings) -> Result<Box<dyn E
         result => (result, EventClock::Realtime),
     };
     let request = request.map_err(|error| place.refused(&error))?;
-    let fd = AsyncFd::register_with_interest(request, Interest::READABLE)
+    // SAFETY: a request owns one file descriptor, the same for all its life, and closes it when it is dropped.
+    let fd = unsafe { AsyncFd::register_with_interest(request, Interest::READABLE) }
         .map_err(|error| PortError::new(FaultKind::Bus, format!("watching the line {line}: {error}")))?;
     Ok(Box::new(Watched { fd, line: line.clone(), clock, taken: 0 }))
 }
