@@ -89,6 +89,20 @@ fn i2c_faults() {
         assert_eq!((error.kind, error.message.as_str()), (FaultKind::Bus, "timed out (ETIMEDOUT)"));
         assert_eq!(identity(&mut port).unwrap(), IDENTITY.1, "the bus is back");
 
+        std::fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "bmp280 0x76").unwrap();
+        let mut taken = bus.i2c(1, BME280).unwrap();
+        let error = identity(&mut taken).unwrap_err();
+        assert_eq!(error.message, "the kernel's own driver bmp280 has the device at this address (EBUSY)");
+        std::fs::write("/sys/bus/i2c/devices/i2c-1/delete_device", "0x76").unwrap();
+        assert_eq!(identity(&mut taken).unwrap(), IDENTITY.1, "the address is free");
+
+        drop((port, taken));
+        command("rmmod", &["labbus"]);
+        let gone = bus.i2c(1, BME280).err().unwrap();
+        command("modprobe", &["labbus", "i2c_nr=1", "spi_nr=0"]);
+        assert_eq!(gone.kind, FaultKind::Absent);
+        assert_eq!(identity(&mut bus.i2c(1, BME280).unwrap()).unwrap(), IDENTITY.1, "the adapter is back");
+
         let error = bus.i2c(9, BME280).err().unwrap();
         assert_eq!(error.kind, FaultKind::Absent);
         assert_eq!(error.message, "there is no /dev/i2c-9: is the interface enabled?");
@@ -102,7 +116,7 @@ fn a_conversion_does_not_hold_the_bus() {
         const LIGHT: u8 = 0x23;
         let bus = Linux::new();
         let (mut climate, mut light) = (bus.i2c(1, BME280).unwrap(), bus.i2c(1, LIGHT).unwrap());
-        wait_until("light meter", || light.write(LIGHT, &[]).is_ok());
+        wait_until("light meter", || light.read(LIGHT, &mut [0]).is_ok());
         let (converting, converts) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         std::thread::scope(|scope| {
@@ -151,6 +165,14 @@ fn spi_transfers() {
         let error = identity(&mut climate).unwrap_err();
         assert_eq!((error.kind, error.message.as_str()), (FaultKind::Bus, "Input/output error (EIO)"));
         assert_eq!(identity(&mut climate).unwrap(), IDENTITY.1);
+
+        std::fs::write("/sys/bus/spi/drivers/spidev/unbind", "spi0.0").unwrap();
+        let error = identity(&mut climate).unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (FaultKind::Absent, "the device is gone (ESHUTDOWN)"));
+        std::fs::write("/sys/bus/spi/drivers/spidev/bind", "spi0.0").unwrap();
+        let mut climate = bus.spi(0, 0, settings).unwrap();
+        assert_eq!(identity(&mut climate).unwrap(), IDENTITY.1, "the device is back");
+
         let error = climate.transaction(&mut [spi::Operation::DelayNs(70_000_000)]).unwrap_err();
         assert_eq!(error.kind, FaultKind::Rejected);
         assert!(message(bus.spi(0, 9, settings)).starts_with("there is no /dev/spidev0.9"));
@@ -310,7 +332,7 @@ fn too_many_edges() {
                 outside.pull(count % 2 == 0);
             }
             for count in LOST..KEPT + LOST {
-                assert_eq!(next(&mut edges).await.unwrap().high, count % 2 == 0);
+                assert_eq!(next(&mut edges).await.unwrap().high, count % 2 == 0, "edge {count}");
             }
             let text = std::fs::read_to_string(log.path()).unwrap();
             assert!(text.contains("line=GPIO17 lost=77") && text.lines().count() == 1, "{text}");

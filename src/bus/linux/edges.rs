@@ -6,6 +6,7 @@ use crate::bus::Edges;
 use crate::config::LineName;
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeEvent, EdgeKind, EventClock};
+use gpiocdev_uapi::v2::LineEdgeEvent;
 use halyard_drivers::port::{InputSettings, PortError, Pull};
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -98,7 +99,10 @@ fn read(request: &Request) -> io::Result<EdgeEvent> {
     if !request.has_edge_event().map_err(|error| os_error(&error))? {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    request.read_edge_event().map_err(|error| os_error(&error))
+    // Room for one: Request::read_edge_event (gpiocdev 0.8.0) takes up to eight from the kernel and gives the first.
+    let mut event = [0; size_of::<LineEdgeEvent>() / size_of::<u64>()];
+    let length = request.read_edge_events_into_slice(&mut event).map_err(|error| os_error(&error))?;
+    request.edge_event_from_slice(&event[..length]).map_err(|error| os_error(&error))
 }
 
 /// The wall-clock time of a monotonic time stamp.
