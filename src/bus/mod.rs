@@ -1,10 +1,26 @@
 //! Opening and sharing buses and lines. Everything above sees embedded-hal only.
 
-use crate::config::LineName;
+pub mod linux;
+pub mod sim;
+
+pub use linux::Linux;
+pub use sim::Simulated;
+
+use crate::config::{Board, Config, LineName};
 use halyard_drivers::Edge;
 use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SpiPort, SpiSettings};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+
+/// The buses of `board`; where they are simulated, the parts of `config` are on them.
+#[must_use]
+pub fn open(board: Board, config: &Config) -> Arc<dyn Bus> {
+    match board {
+        Board::Simulated => Arc::new(Simulated::new(config)),
+        Board::Auto | Board::RaspberryPi | Board::Linux => Arc::new(Linux::new()),
+    }
+}
 
 /// What parts are connected to: a Linux machine, or simulated buses.
 ///
@@ -29,21 +45,30 @@ pub trait Bus: Send + Sync {
     /// When there is no such line, or no permission, or it is in use.
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError>;
 
-    /// A line to watch. Needs the runtime's context.
+    /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///
     /// # Errors
     /// When there is no such line, or no permission, or it is in use.
+    ///
+    /// # Panics
+    /// Outside of the runtime's context.
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError>;
 }
 
 /// The edges of a line.
 pub trait Edges: Send {
-    /// The level now, with the time of asking.
+    /// The level now, with the time of asking. Edges that wait to be taken stay where they are.
     ///
     /// # Errors
     /// When the line is gone.
     fn level(&mut self) -> Result<Edge, PortError>;
 
     /// The next edge, with the kernel's time stamp. Safe to cancel: no edge is lost.
+    ///
+    /// When nobody took edges for so long that the kernel had to drop some, these are the oldest ones: a warning says
+    /// how many, the next edge may repeat the level that is known already, and the last one is always the level now.
+    ///
+    /// # Errors
+    /// When the line is gone. It stays gone: open it anew.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Edge, PortError>> + Send + '_>>;
 }

@@ -6,7 +6,7 @@ use crate::sensor::Edge;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-type Watcher = Box<dyn FnMut(Edge) + Send>;
+type Watcher = Box<dyn FnMut(Edge) -> bool + Send>;
 
 /// A line: a level, and those who watch it. Clones are handles to the same line.
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ impl Line {
         if inner.high != high {
             inner.high = high;
             let edge = Edge { high, time: SystemTime::now() };
-            inner.watchers.iter_mut().for_each(|watcher| watcher(edge));
+            inner.watchers.retain_mut(|watcher| watcher(edge));
         }
     }
 
@@ -49,8 +49,8 @@ impl Line {
         lock(&self.inner).broken = broken;
     }
 
-    /// Calls `watcher` at each edge; gives the level to start from.
-    pub fn watch(&self, watcher: impl FnMut(Edge) + Send + 'static) -> bool {
+    /// Calls `watcher` at each edge until it gives `false`; gives the level to start from.
+    pub fn watch(&self, watcher: impl FnMut(Edge) -> bool + Send + 'static) -> bool {
         let mut inner = lock(&self.inner);
         inner.watchers.push(Box::new(watcher));
         inner.high

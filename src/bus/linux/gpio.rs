@@ -1,0 +1,199 @@
+//! GPIO lines through `/dev/gpiochipN`: finding them, and driving them.
+
+use super::errno;
+use crate::config::LineName;
+use gpiocdev::chip::chips;
+use gpiocdev::line::{Info, Value};
+use gpiocdev::request::{Builder, Config, Request};
+use gpiocdev::{Chip, Error};
+use gpiocdev_uapi::Error as UapiError;
+use halyard_drivers::FaultKind;
+use halyard_drivers::port::{OutputLine, OutputPort, PortError};
+use std::io;
+use std::path::PathBuf;
+
+/// As whom the kernel shows a line in use.
+const CONSUMER: &str = "halyard";
+
+/// Opens a line to drive: requested as it is, so that neither level nor direction change.
+pub(super) fn output(line: &LineName) -> Result<OutputPort, PortError> {
+    let place = Place::find(line)?;
+    let request = place.builder().as_is().request().map_err(|error| place.refused(&error))?;
+    Ok(OutputPort(Box::new(Output { request, offset: place.offset, driven: false })))
+}
+
+struct Output {
+    request: Request,
+    offset: u32,
+    /// The line is an output by us.
+    driven: bool,
+}
+
+impl OutputLine for Output {
+    fn drive(&mut self, high: bool) -> Result<(), PortError> {
+        let value = if high { Value::Active } else { Value::Inactive };
+        if self.driven {
+            return self.request.set_lone_value(value).map_err(|error| fault(&error));
+        }
+        // Direction and level in one call: the kernel sets the level before it turns the driver of the pin on.
+        let mut config = Config::default();
+        config.with_line(self.offset).as_output(value);
+        self.request.reconfigure(&config).map_err(|error| fault(&error))?;
+        self.driven = true;
+        Ok(())
+    }
+
+    fn level(&mut self) -> Result<bool, PortError> {
+        level(&self.request)
+    }
+}
+
+/// The physical level of the only line of `request`: none is ever requested as active-low.
+pub(super) fn level(request: &Request) -> Result<bool, PortError> {
+    request.lone_value().map(|value| value == Value::Active).map_err(|error| fault(&error))
+}
+
+/// A line that was found.
+pub(super) struct Place {
+    chip: PathBuf,
+    pub(super) offset: u32,
+    /// As the configuration calls it.
+    name: String,
+}
+
+impl Place {
+    pub(super) fn find(line: &LineName) -> Result<Self, PortError> {
+        let (chip, offset) = match line {
+            LineName::Offset { chip, offset } => by_offset(chip, *offset)?,
+            LineName::Name(name) => by_name(name)?,
+        };
+        Ok(Self { chip, offset, name: line.to_string() })
+    }
+
+    /// A request for this line and nothing said about it yet.
+    pub(super) fn builder(&self) -> Builder {
+        let mut builder = Request::builder();
+        builder.on_chip(&self.chip).with_consumer(CONSUMER).with_line(self.offset);
+        builder
+    }
+
+    /// Why the kernel refused the request.
+    pub(super) fn refused(&self, error: &Error) -> PortError {
+        let error = os_error(error);
+        if error.raw_os_error() == Some(libc::EBUSY) {
+            let info = Chip::from_path(&self.chip).and_then(|chip| chip.line_info(self.offset));
+            let holder = match info {
+                Ok(Info { consumer, .. }) if !consumer.is_empty() => format!("\"{consumer}\""),
+                _ => "somebody without a name".to_owned(),
+            };
+            return PortError::new(FaultKind::Bus, format!("the line {} is in use by {holder} (EBUSY)", self.name));
+        }
+        let error = errno::of_use(&error);
+        PortError::new(error.kind, format!("the kernel refuses the line {}: {error}", self.name))
+    }
+}
+
+fn by_offset(name: &str, offset: u32) -> Result<(PathBuf, u32), PortError> {
+    let chip = match Chip::from_name(name) {
+        Ok(chip) => chip,
+        Err(Error::GpioChip(..)) => return Err(absent(format!("/dev/{name} is not a GPIO chip"))),
+        Err(error) => return Err(errno::of_open(&os_error(&error), &format!("/dev/{name}"), "gpio")),
+    };
+    let lines = chip.info().map_err(|error| fault(&error))?.num_lines;
+    if offset >= lines {
+        return Err(absent(format!("{name} has {lines} lines, from 0: there is no {offset}")));
+    }
+    Ok((chip.path().to_owned(), offset))
+}
+
+/// Searches all chips: the names of lines are not unique by nature, so that the first one found may be the wrong one.
+fn by_name(name: &str) -> Result<(PathBuf, u32), PortError> {
+    let mut found = Vec::new();
+    let mut others = Vec::new();
+    let mut hidden = None;
+    for path in chips().map_err(|error| fault(&error))? {
+        let shown = path.display().to_string();
+        let chip = match Chip::from_path(&path) {
+            Ok(chip) => chip,
+            Err(error) => {
+                hidden = Some(errno::of_open(&os_error(&error), &shown, "gpio"));
+                continue;
+            }
+        };
+        for info in chip.line_info_iter().map_err(|error| fault(&error))? {
+            let Info { name: other, offset, .. } = info.map_err(|error| fault(&error))?;
+            if other == name {
+                found.push((path.clone(), offset));
+            } else if !other.is_empty() {
+                others.push(other);
+            }
+        }
+    }
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(hidden.unwrap_or_else(|| absent(unknown(name, others)))),
+        several => {
+            let places: Vec<_> = several
+                .iter()
+                .map(|(chip, offset)| format!("{}/{offset}", chip.file_name().unwrap_or_default().display()))
+                .collect();
+            Err(absent(format!(
+                "{} lines are called {name}: {}: name one by chip and offset",
+                several.len(),
+                places.join(", ")
+            )))
+        }
+    }
+}
+
+fn unknown(name: &str, mut others: Vec<String>) -> String {
+    if others.is_empty() {
+        return format!("there is no line {name}: no GPIO chip with named lines");
+    }
+    // A slip of the finger, or another spelling: gpio17, GPIO-17.
+    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let wanted = plain(name);
+    let distance = |other: &String| strsim::damerau_levenshtein(&wanted, &plain(other));
+    others.sort();
+    others.dedup();
+    others.sort_by_key(distance);
+    let nearest = others.first().map_or(usize::MAX, distance);
+    let near: Vec<_> =
+        others.iter().take_while(|other| nearest <= 2 && distance(other) == nearest).map(String::as_str).collect();
+    if near.is_empty() {
+        format!("there is no line {name}")
+    } else {
+        format!("there is no line {name}: is it {}?", near.join(" or "))
+    }
+}
+
+fn absent(message: String) -> PortError {
+    PortError::new(FaultKind::Absent, message)
+}
+
+/// An error of a line that is open.
+fn fault(error: &Error) -> PortError {
+    errno::of_use(&os_error(error))
+}
+
+/// The operating system's part of an error.
+pub(super) fn os_error(error: &Error) -> io::Error {
+    match error {
+        Error::Os(code) | Error::Uapi(_, UapiError::Os(code)) => io::Error::from_raw_os_error(code.0),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_line_suggests_what_is_near() {
+        let names = || ["GPIO1", "GPIO7", "GPIO17", "GPIO27", "ID_SDA"].map(String::from).to_vec();
+        assert_eq!(unknown("gpio-17", names()), "there is no line gpio-17: is it GPIO17?");
+        assert_eq!(unknown("GPIO71", names()), "there is no line GPIO71: is it GPIO1 or GPIO17 or GPIO7?");
+        assert_eq!(unknown("LED", names()), "there is no line LED");
+        assert!(unknown("LED", Vec::new()).contains("no GPIO chip"));
+    }
+}

@@ -1,0 +1,189 @@
+//! Simulated buses that carry the models of the configured parts.
+
+use super::{Bus, Edges};
+use crate::config::{At, Config, LineName, Source};
+use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SpiPort, SpiSettings};
+use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
+use halyard_drivers::{Edge, FaultKind};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// Edges that are kept until they are taken, as many as the Linux bus keeps.
+const KEPT: usize = 1024;
+
+/// Simulated buses and lines. Whatever address nothing was placed at is absent; a chip select without a part reads
+/// ones; a line of any name is there, low unless its configuration pulls it up.
+#[derive(Default)]
+pub struct Simulated {
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    i2c: HashMap<u8, I2cBus>,
+    spi: HashMap<(u8, u8), SpiSlot>,
+    lines: HashMap<LineName, Placed>,
+    parts: HashMap<At, SharedPart>,
+}
+
+/// A line, and whether somebody has it open.
+#[derive(Clone, Default)]
+struct Placed {
+    line: Line,
+    taken: Arc<AtomicBool>,
+}
+
+impl Simulated {
+    /// Buses with the model of every configured part at its place.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let buses = Self::default();
+        for sensor in &config.sensors {
+            match &sensor.source {
+                Source::Sampled { spec, .. } => buses.place(&sensor.at, spec.simulate()),
+                Source::Edges { spec } => {
+                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
+                        buses.line(line).pull(true);
+                    }
+                }
+            }
+        }
+        for actuator in &config.actuators {
+            buses.place(&actuator.at, actuator.spec.simulate());
+        }
+        buses
+    }
+
+    /// Puts `part` at a place, instead of what was there; nothing happens without a part.
+    pub fn place(&self, at: &At, part: Option<Box<dyn Part>>) {
+        let Some(part) = part.map(SharedPart::new) else { return };
+        let mut places = self.places();
+        match at {
+            At::I2c { bus, address } => places.i2c.entry(*bus).or_default().attach(*address, part.clone()),
+            At::Spi { bus, chip_select } => {
+                places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
+            }
+            At::Line(_) => {}
+        }
+        places.parts.insert(at.clone(), part);
+    }
+
+    /// The model at a place, to stimulate it.
+    #[must_use]
+    pub fn part(&self, at: &At) -> Option<SharedPart> {
+        self.places().parts.get(at).cloned()
+    }
+
+    /// An I2C bus, to record what happens on it and to make it fail.
+    #[must_use]
+    pub fn i2c_bus(&self, bus: u8) -> I2cBus {
+        self.places().i2c.entry(bus).or_default().clone()
+    }
+
+    /// A chip select, to make it fail.
+    #[must_use]
+    pub fn spi_slot(&self, bus: u8, chip_select: u8) -> SpiSlot {
+        self.places().spi.entry((bus, chip_select)).or_default().clone()
+    }
+
+    /// A line, to pull it from outside and to see its level.
+    #[must_use]
+    pub fn line(&self, name: &LineName) -> Line {
+        self.placed(name).line
+    }
+
+    fn placed(&self, name: &LineName) -> Placed {
+        self.places().lines.entry(name.clone()).or_default().clone()
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // Entries are whole or not there: a panic elsewhere leaves nothing half done.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The line `name` for one user at a time, as with the kernel.
+    fn take(&self, name: &LineName) -> Result<Taken, PortError> {
+        let Placed { line, taken } = self.placed(name);
+        if taken.swap(true, Ordering::AcqRel) {
+            return Err(PortError::new(FaultKind::Bus, format!("the line {name} is in use by \"halyard\"")));
+        }
+        Ok(Taken { line, taken })
+    }
+}
+
+impl Bus for Simulated {
+    fn i2c(&self, bus: u8, _address: u8) -> Result<I2cPort, PortError> {
+        Ok(I2cPort(Box::new(self.i2c_bus(bus))))
+    }
+
+    fn spi(&self, bus: u8, chip_select: u8, _settings: SpiSettings) -> Result<SpiPort, PortError> {
+        Ok(SpiPort(Box::new(self.spi_slot(bus, chip_select))))
+    }
+
+    fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
+        Ok(OutputPort(Box::new(self.take(line)?)))
+    }
+
+    fn input(&self, line: &LineName, _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        let taken = self.take(line)?;
+        let (sender, edges) = broadcast::channel(KEPT);
+        taken.line.watch(move |edge| sender.send(edge).is_ok());
+        Ok(Box::new(Watched { taken, edges, name: line.clone() }))
+    }
+}
+
+/// A line that somebody has open.
+struct Taken {
+    line: Line,
+    taken: Arc<AtomicBool>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+impl OutputLine for Taken {
+    fn drive(&mut self, high: bool) -> Result<(), PortError> {
+        self.line.drive(high)
+    }
+
+    fn level(&mut self) -> Result<bool, PortError> {
+        self.line.level()
+    }
+}
+
+struct Watched {
+    taken: Taken,
+    edges: broadcast::Receiver<Edge>,
+    name: LineName,
+}
+
+impl Edges for Watched {
+    fn level(&mut self) -> Result<Edge, PortError> {
+        self.taken.level().map(|high| Edge { high, time: SystemTime::now() })
+    }
+
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Edge, PortError>> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                match self.edges.recv().await {
+                    Ok(edge) => return Ok(edge),
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::warn!(line = %self.name, lost, "edges came faster than they were taken: the oldest are lost");
+                    }
+                    Err(RecvError::Closed) => return Err(PortError::new(FaultKind::Absent, "the line is gone")),
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

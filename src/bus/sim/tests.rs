@@ -1,0 +1,127 @@
+use super::*;
+use embedded_hal::digital::{OutputPin, StatefulOutputPin};
+use embedded_hal::i2c::I2c;
+use embedded_hal::spi::{MODE_0, SpiDevice};
+use halyard_drivers::sim::{I2cFaults, I2cPart, Nack};
+use std::time::Duration;
+
+/// Answers one byte to every read.
+struct Echo(u8);
+
+impl Part for Echo {
+    fn stimulate(&mut self, _channel: &str, value: f64) -> bool {
+        self.0 = if value > 0.0 { 1 } else { 0 };
+        true
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Echo {
+    fn write(&mut self, _bytes: &[u8]) -> Result<(), Nack> {
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        buffer.fill(self.0);
+        Ok(())
+    }
+}
+
+const AT: At = At::I2c { bus: 1, address: 0x44 };
+
+fn door() -> LineName {
+    LineName::Name("GPIO17".to_owned())
+}
+
+async fn next(edges: &mut Box<dyn Edges>) -> Result<Edge, PortError> {
+    tokio::time::timeout(Duration::from_secs(10), edges.next()).await.expect("an edge within the limit")
+}
+
+#[test]
+fn a_part_is_at_its_place_and_nothing_elsewhere() {
+    let buses = Simulated::default();
+    buses.place(&AT, Some(Box::new(Echo(7))));
+    let mut byte = [0];
+    let mut port = buses.i2c(1, 0x44).unwrap();
+    port.read(0x44, &mut byte).unwrap();
+    assert_eq!(byte, [7]);
+    assert_eq!(port.read(0x45, &mut byte).unwrap_err().kind, FaultKind::Absent);
+    assert_eq!(buses.i2c(2, 0x44).unwrap().read(0x44, &mut byte).unwrap_err().kind, FaultKind::Absent);
+
+    assert!(buses.part(&AT).unwrap().stimulate("any", 1.0));
+    port.read(0x44, &mut byte).unwrap();
+    assert_eq!(byte, [1]);
+    assert!(buses.part(&At::Line(door())).is_none());
+}
+
+#[test]
+fn faults_reach_ports_that_are_open() {
+    let buses = Simulated::default();
+    buses.place(&AT, Some(Box::new(Echo(7))));
+    let mut port = buses.i2c(1, 0x44).unwrap();
+    buses.i2c_bus(1).set_faults(0x44, I2cFaults { timeout: true, ..I2cFaults::default() });
+    assert_eq!(port.read(0x44, &mut [0]).unwrap_err().kind, FaultKind::Bus);
+
+    let settings = SpiSettings { mode: MODE_0, max_hz: 1_000_000 };
+    let mut port = buses.spi(0, 1, settings).unwrap();
+    let mut bytes = [0; 2];
+    port.read(&mut bytes).unwrap();
+    assert_eq!(bytes, [0xFF; 2]);
+    buses.spi_slot(0, 1).set_broken(true);
+    assert!(port.read(&mut bytes).is_err());
+}
+
+#[test]
+fn opening_an_output_changes_nothing_and_takes_the_line() {
+    let buses = Simulated::default();
+    buses.line(&door()).pull(true);
+    let mut port = buses.output(&door()).unwrap();
+    assert!(port.is_set_high().unwrap());
+    assert!(buses.line(&door()).is_high());
+    let busy = buses.output(&door()).err().expect("in use");
+    assert!(busy.message.contains("in use"), "{busy}");
+    port.set_low().unwrap();
+    assert!(!buses.line(&door()).is_high());
+    drop(port);
+    assert!(buses.output(&door()).is_ok());
+}
+
+#[tokio::test]
+async fn edges_arrive_once_and_in_order() {
+    let buses = Simulated::default();
+    let mut edges = buses.input(&door(), InputSettings::default()).unwrap();
+    assert!(!edges.level().unwrap().high);
+    assert!(buses.input(&door(), InputSettings::default()).is_err(), "a second user");
+    let line = buses.line(&door());
+    let before = SystemTime::now();
+    line.pull(true);
+    line.pull(true);
+    line.pull(false);
+    let [up, down] = [next(&mut edges).await.unwrap(), next(&mut edges).await.unwrap()];
+    assert_eq!([up.high, down.high], [true, false]);
+    assert!(before <= up.time && up.time <= down.time && down.time <= SystemTime::now());
+
+    // Dropped in the middle of waiting: nothing is lost by it.
+    assert!(tokio::time::timeout(Duration::ZERO, edges.next()).await.is_err());
+    line.pull(true);
+    assert!(next(&mut edges).await.unwrap().high);
+}
+
+#[tokio::test]
+async fn of_too_many_edges_the_newest_are_kept() {
+    let buses = Simulated::default();
+    let mut edges = buses.input(&door(), InputSettings::default()).unwrap();
+    let line = buses.line(&door());
+    for count in 0..KEPT + 3 {
+        line.pull(count % 2 == 0);
+    }
+    let mut last = None;
+    for _ in 0..KEPT {
+        last = Some(next(&mut edges).await.unwrap());
+    }
+    assert!(tokio::time::timeout(Duration::ZERO, edges.next()).await.is_err(), "more than was kept");
+    assert_eq!(last.map(|edge| edge.high), Some(line.is_high()));
+}

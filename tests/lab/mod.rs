@@ -1,0 +1,124 @@
+//! Tests in the hardware lab: a User Mode Linux kernel with real device nodes and simulated hardware behind them.
+//!
+//! The lab is the command that `HALYARD_LAB` names (itself, or the folder that it is in), else `lab` on the `PATH`. Without
+//! one a test prints that it was skipped, or fails where `HALYARD_LAB_REQUIRED=1`.
+#![allow(dead_code)] // every test binary has its own copy and uses its own part of it
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// In the guest's environment where a test runs itself there.
+const INSIDE: &str = "HALYARD_INSIDE_LAB";
+
+/// The `lab` command.
+pub struct Lab {
+    command: PathBuf,
+}
+
+impl Lab {
+    /// The lab, or `None` with the reason printed.
+    ///
+    /// # Panics
+    /// When `HALYARD_LAB` names no lab, and when there is none but has to be.
+    pub fn find() -> Option<Self> {
+        let found = match env::var_os("HALYARD_LAB") {
+            Some(path) => {
+                let path = PathBuf::from(path);
+                let command = if path.is_dir() { path.join("lab") } else { path };
+                assert!(is_lab(&command), "HALYARD_LAB: {} is not the lab", command.display());
+                Some(command)
+            }
+            None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
+                .map(|folder| folder.join("lab"))
+                .find(|command| is_lab(command)),
+        };
+        if found.is_none() {
+            let reason = "no hardware lab: set HALYARD_LAB to its command";
+            assert!(env::var("HALYARD_LAB_REQUIRED").as_deref() != Ok("1"), "{reason}");
+            println!("skipped: {reason}");
+        }
+        found.map(|command| Self { command })
+    }
+
+    /// Runs a bash script in a guest of its own, with `share` as its `/host`. Exit status 124: it took too long.
+    pub fn run(&self, script: &str, share: &Path, timeout: Duration) -> Output {
+        Command::new(&self.command)
+            .args(["run", "--timeout", &timeout.as_secs().to_string(), "--share"])
+            .arg(share)
+            .args(["--", "bash", "-c", script])
+            .output()
+            .expect("the lab can be started")
+    }
+}
+
+/// Other programs are called `lab` as well.
+fn is_lab(command: &Path) -> bool {
+    let help = Command::new(command).arg("--help").output();
+    help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("User Mode Linux"))
+}
+
+/// Runs `body`, all of the test `name`, in a guest, after the bash commands `setup`: the test's executable starts itself
+/// anew there, for this test only.
+pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let Some(lab) = Lab::find() else { return };
+    let share = tempfile::tempdir().unwrap();
+    let executable = env::current_exe().unwrap();
+    let executable = executable.to_str().unwrap().replace('\'', r"'\''");
+    let script = format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
+    let output = lab.run(&script, share.path(), Duration::from_secs(180));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    // A name with a slip would run no test, successfully.
+    assert!(output.status.success() && out.contains("1 passed"), "in the guest: {}\n{out}\n{err}", output.status);
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not within half a minute.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(30), "no {what} in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// In the guest: runs a command of the lab, as in `lab("lab-gpio", &["remove", "lab"])`, and gives what it prints.
+pub fn command(name: &str, args: &[&str]) -> String {
+    let output = Command::new(name).args(args).output().unwrap();
+    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// In the guest: sets a knob of the simulated I2C and SPI buses.
+pub fn knob(name: &str, value: u32) {
+    fs::write(format!("/sys/kernel/debug/labbus/{name}"), value.to_string()).unwrap();
+}
+
+/// In the guest: the world outside of one line of `gpiochip0`.
+pub struct Outside(PathBuf);
+
+impl Outside {
+    pub fn of(offset: u32) -> Self {
+        let chip = fs::canonicalize("/sys/bus/gpio/devices/gpiochip0").unwrap();
+        Self(chip.join(format!("sim_gpio{offset}")))
+    }
+
+    /// Does to the line what a button would. The edge is there when this returns.
+    pub fn pull(&self, up: bool) {
+        fs::write(self.0.join("pull"), if up { "pull-up" } else { "pull-down" }).unwrap();
+        fs::write("/sys/kernel/debug/labirq/run", "1").unwrap();
+    }
+
+    /// The level that can be measured at the pin.
+    pub fn is_high(&self) -> bool {
+        fs::read_to_string(self.0.join("value")).unwrap().trim() == "1"
+    }
+}
