@@ -1,5 +1,6 @@
 //! Halyard: a hardware agent for Linux single-board computers.
 
+pub mod broker;
 pub mod bus;
 pub mod config;
 pub mod mqtt;
