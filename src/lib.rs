@@ -1,11 +1,15 @@
 //! Halyard: a hardware agent for Linux single-board computers.
 
 pub mod acting;
+pub mod agent;
+pub mod broker;
 pub mod bus;
+pub mod cli;
 pub mod config;
 pub mod device;
 pub mod mqtt;
 pub mod reporter;
 pub mod sensing;
+pub mod simulation;
 pub mod time;
 pub mod watchdog;

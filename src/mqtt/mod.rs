@@ -1,13 +1,16 @@
 //! The way to the broker.
 
 mod client;
+pub mod discovery;
 mod link;
 pub mod message;
 mod outbox;
 pub mod paho_fix;
 mod queue;
+pub mod topics;
 
 pub use client::{Client, Error};
 pub use message::{Event, Incoming, Outgoing, Protocol, Secret, Settings};
 pub use outbox::{Outbox, OutboxStatus};
 pub use queue::Limits;
+pub use topics::{Inbound, Topics};

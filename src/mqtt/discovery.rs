@@ -1,0 +1,256 @@
+//! Home Assistant's device-based discovery: one retained message that describes the agent and all of its entities.
+//!
+//! Home Assistant refuses a whole message for one mistake in it, and ignores keys that it does not know without a word.
+//! The tests beside this file hold every message against its rules, as versions 2025.4 and 2026.11 apply them.
+
+#[cfg(test)]
+mod tests;
+
+use super::topics::Topics;
+use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
+use halyard_drivers::{Channel, Control, Value as Reading};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Name of the software in `origin`: how the agent recognises its own messages.
+const ORIGIN: &str = "halyard";
+/// Every platform that a component can have.
+const PLATFORMS: [&str; 4] = ["sensor", "binary_sensor", "switch", "number"];
+/// A retained message that is longer is not one of ours.
+const LONGEST: usize = 1 << 20;
+/// A sensor's value is void after this many intervals without a new one …
+const MISSED: u32 = 3;
+/// … but not before this time: a reconnect takes a while.
+const EXPIRY_MIN: Duration = Duration::from_secs(60);
+/// Home Assistant takes no smaller step of a number.
+const STEP_MIN: f64 = 0.001;
+/// Key of an actuator's value in its state.
+const STATE: &str = "state";
+
+/// The discovery message of a configuration. `board` is the name of the hardware, if it is known: `Raspberry Pi 4
+/// Model B`. It goes to [`Topics::discovery`], retained.
+#[must_use]
+pub fn message(config: &Config, board: Option<&str>) -> Value {
+    let topics = Topics::new(&config.base, &config.agent);
+    let mut components = Map::new();
+    for sensor in &config.sensors {
+        add_sensor(&mut components, config, &topics, sensor);
+    }
+    for actuator in &config.actuators {
+        add_actuator(&mut components, config, &topics, actuator);
+    }
+    let mut device = json!({
+        "identifiers": [format!("{ORIGIN}.{}", config.agent)],
+        "name": config.agent,
+        "manufacturer": "Halyard",
+        "sw_version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Some(board) = board {
+        device["model"] = board.into();
+    }
+    json!({
+        "device": device,
+        "origin": { "name": ORIGIN, "sw_version": env!("CARGO_PKG_VERSION") },
+        "qos": 1,
+        "components": components,
+    })
+}
+
+/// What has to go before a discovery message that no longer has all components of the one before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cleanup {
+    /// To be sent first, retained like the new message: the new message, with what is gone as a bare platform, which
+    /// Home Assistant takes for its removal. A component that is only left out would stay there for ever.
+    pub payload: Value,
+    /// Retained topics of entities that no longer exist, to be cleared when the new message was sent.
+    pub retained: Vec<String>,
+}
+
+/// Compares the message that the broker kept with the `new` one. `None` if there is nothing to remove, or if `old` is
+/// not a message of this agent: what others wrote there is none of its business.
+#[must_use]
+pub fn cleanup(old: &[u8], new: &Value, topics: &Topics) -> Option<Cleanup> {
+    if old.len() > LONGEST {
+        return None;
+    }
+    let old: Value = serde_json::from_slice(old).ok()?;
+    let ours = old.get("origin")?.get("name")? == ORIGIN
+        && old.get("device")?.get("identifiers")? == new.get("device")?.get("identifiers")?;
+    if !ours {
+        return None;
+    }
+    let (before, after) = (old.get("components")?.as_object()?, new.get("components")?.as_object()?);
+    let mut payload = new.clone();
+    let mut removed = false;
+    let mut retained = Vec::new();
+    for (key, component) in before {
+        let Some(platform) = component.get("platform").and_then(Value::as_str) else { continue };
+        // Home Assistant would refuse all of the message for a platform it does not know, or a blank in a key.
+        let sound = PLATFORMS.contains(&platform) && !key.is_empty() && !key.contains(char::is_whitespace);
+        let unchanged =
+            after.get(key).is_some_and(|component| component.get("platform").is_some_and(|p| p == platform));
+        if !sound || unchanged {
+            continue;
+        }
+        payload["components"][key.as_str()] = json!({ "platform": platform });
+        removed = true;
+        let Some(state) = component.get("state_topic").and_then(Value::as_str) else { continue };
+        let lives = after.values().any(|component| component.get("state_topic").is_some_and(|topic| topic == state));
+        if let Some(entity) = topics.entity_of_state(state).filter(|_| !lives) {
+            retained.extend([topics.state(entity), topics.availability(entity)]);
+        }
+    }
+    // Channels of one sensor share their topics.
+    retained.sort_unstable();
+    retained.dedup();
+    removed.then_some(Cleanup { payload, retained })
+}
+
+fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Topics, sensor: &SensorConfig) {
+    let (channels, every) = match &sensor.source {
+        Source::Sampled { spec, every } => (spec.channels(), Some(*every)),
+        // An edge input that nothing happens to is silent for as long: its value does not age.
+        Source::Edges { spec } => (spec.channels(), None),
+    };
+    let entity = Entity { id: &sensor.id, name: sensor.name.as_deref(), config, topics };
+    for channel in &channels {
+        // The name of the only channel says nothing that the entity's does not.
+        let label = (channels.len() > 1).then_some(channel.name.as_ref());
+        let platform = if channel.range.is_some() { "sensor" } else { "binary_sensor" };
+        let mut component = entity.component(platform, &channel.name, label);
+        describe(&mut component, channel);
+        if let Some(every) = every {
+            component.insert("expire_after".into(), expiry(every).into());
+        }
+        components.insert(entity.key(&channel.name), component.into());
+    }
+}
+
+/// What kind of value a channel has.
+fn describe(component: &mut Map<String, Value>, channel: &Channel) {
+    let quantity = &channel.quantity;
+    if let Some(class) = quantity.device_class {
+        component.insert("device_class".into(), class.into());
+    }
+    if channel.range.is_none() {
+        insert_all(component, [("payload_on", "ON"), ("payload_off", "OFF")]);
+        return;
+    }
+    if let Some(unit) = quantity.unit {
+        component.insert("unit_of_measurement".into(), unit.into());
+    }
+    if let Some(class) = quantity.state_class {
+        component.insert("state_class".into(), class.into());
+    }
+    component.insert("suggested_display_precision".into(), quantity.precision.into());
+}
+
+fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &Topics, actuator: &ActuatorConfig) {
+    let entity = Entity { id: &actuator.id, name: actuator.name.as_deref(), config, topics };
+    let mut component = match actuator.spec.control() {
+        Control::Switch => {
+            let mut component = entity.component("switch", STATE, None);
+            insert_all(
+                &mut component,
+                [("payload_on", "ON"), ("payload_off", "OFF"), ("state_on", "ON"), ("state_off", "OFF")],
+            );
+            component
+        }
+        Control::Number { range, step, unit } => {
+            let (min, max) = range.into_inner();
+            // Home Assistant refuses a number without a choice.
+            if !(min.is_finite() && max.is_finite() && min < max) {
+                return;
+            }
+            let step = if step.is_finite() { step.max(STEP_MIN) } else { STEP_MIN };
+            let mut component = entity.component("number", STATE, None);
+            for (key, number) in [("min", min), ("max", max), ("step", step)] {
+                component.insert(key.into(), json!(Reading::Number(number)));
+            }
+            if let Some(unit) = unit {
+                component.insert("unit_of_measurement".into(), unit.into());
+            }
+            component
+        }
+    };
+    component.insert("command_topic".into(), topics.set(&actuator.id).into());
+    // The state is what the hardware has, not what was asked for.
+    component.insert("optimistic".into(), false.into());
+    components.insert(entity.key(STATE), component.into());
+}
+
+fn insert_all<const N: usize>(component: &mut Map<String, Value>, pairs: [(&str, &str); N]) {
+    component.extend(pairs.map(|(key, value)| (key.to_owned(), value.into())));
+}
+
+/// Seconds after which a value that is sampled this often is void.
+fn expiry(every: Duration) -> u64 {
+    let time = every.saturating_mul(MISSED).max(EXPIRY_MIN);
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
+
+/// A sensor or actuator as its components see it.
+struct Entity<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+    config: &'a Config,
+    topics: &'a Topics,
+}
+
+impl Entity<'_> {
+    /// Key of a component: ids may have hyphens, names of values have none, so no two are alike.
+    fn key(&self, value: &str) -> String {
+        format!("{}-{value}", self.id)
+    }
+
+    /// What all components have. `value` is the key in the state's JSON; `label` tells it from the entity's others.
+    fn component(&self, platform: &str, value: &str, label: Option<&str>) -> Map<String, Value> {
+        let agent = &self.config.agent;
+        let mut object_id = slug(&format!("{agent}_{}", self.id));
+        if let Some(label) = label {
+            object_id = format!("{object_id}_{}", slug(label));
+        }
+        let topics = self.topics;
+        [
+            ("platform", json!(platform)),
+            ("unique_id", json!(format!("{ORIGIN}.{agent}.{}.{value}", self.id))),
+            // 2025 knows the one, 2026 the other.
+            ("default_entity_id", json!(format!("{platform}.{object_id}"))),
+            ("object_id", json!(object_id)),
+            ("name", json!(self.shown_name(label))),
+            ("state_topic", json!(topics.state(self.id))),
+            // `get` makes a missing value "unknown"; the plain key would also warn at every message.
+            ("value_template", json!(format!("{{{{ value_json.get('{value}') }}}}"))),
+            // These replace the device's, so both stand here.
+            (
+                "availability",
+                json!([{ "topic": topics.agent_availability() }, { "topic": topics.availability(self.id) }]),
+            ),
+            ("availability_mode", json!("all")),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+
+    /// The name shown after the device's, which it does not repeat.
+    fn shown_name(&self, label: Option<&str>) -> String {
+        let name = self.name.unwrap_or(self.id);
+        let own = name.strip_prefix(self.config.agent.as_str()).map_or(name, |rest| match rest.chars().next() {
+            // "greenhouse door" is the greenhouse's door, "greenhouses" is not the greenhouse's.
+            Some(' ' | '-' | '_') => rest.trim_start_matches([' ', '-', '_']),
+            Some(_) => name,
+            None => "",
+        });
+        match (own, label) {
+            ("", label) => label.unwrap_or(STATE).to_owned(),
+            (own, Some(label)) => format!("{own} {label}"),
+            (own, None) => own.to_owned(),
+        }
+    }
+}
+
+/// Home Assistant's entity ids have no hyphens.
+fn slug(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}

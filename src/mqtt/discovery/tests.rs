@@ -1,0 +1,302 @@
+mod cleanup;
+mod rules;
+
+use super::*;
+use crate::config::{At, Board, Initial, LineName, Store};
+use crate::mqtt::{Protocol, Settings};
+use halyard_drivers::options::{Content, Node, Place};
+use halyard_drivers::port::{InputSettings, Wire};
+use halyard_drivers::sim::Part;
+use halyard_drivers::{
+    Actuator, ActuatorSpec, DRIVERS, EdgeSensor, EdgeSpec, Fault, Quantity, Sensor, SensorSpec, Spec, sht4x,
+};
+use rules::assert_accepted;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A sensor with these channels, asked or told.
+#[derive(Debug)]
+struct Channels(Vec<Channel>);
+
+impl SensorSpec for Channels {
+    fn channels(&self) -> Vec<Channel> {
+        self.0.clone()
+    }
+    fn open(&self, _: Wire) -> Result<Box<dyn Sensor>, Fault> {
+        Err(Fault::rejected("only described"))
+    }
+    fn simulate(&self) -> Option<Box<dyn Part>> {
+        None
+    }
+}
+
+impl EdgeSpec for Channels {
+    fn channels(&self) -> Vec<Channel> {
+        self.0.clone()
+    }
+    fn input(&self) -> InputSettings {
+        InputSettings::default()
+    }
+    fn open(&self) -> Box<dyn EdgeSensor> {
+        unreachable!("only described")
+    }
+}
+
+#[derive(Debug)]
+struct Controlled(Control);
+
+impl ActuatorSpec for Controlled {
+    fn control(&self) -> Control {
+        self.0.clone()
+    }
+    fn open(&self, _: Wire) -> Result<Box<dyn Actuator>, Fault> {
+        Err(Fault::rejected("only described"))
+    }
+    fn simulate(&self) -> Option<Box<dyn Part>> {
+        None
+    }
+}
+
+fn sensor(id: &str, source: Source) -> SensorConfig {
+    SensorConfig {
+        id: id.into(),
+        name: None,
+        driver: &sht4x::DRIVER,
+        at: At::Line(LineName::Name("GPIO17".into())),
+        source,
+        filters: Vec::new(),
+        store: Store::Latest,
+        fingerprint: String::new(),
+    }
+}
+
+fn sampled(id: &str, channels: Vec<Channel>, every: Duration) -> SensorConfig {
+    sensor(id, Source::Sampled { spec: Arc::new(Channels(channels)), every })
+}
+
+fn edges(id: &str) -> SensorConfig {
+    sensor(id, Source::Edges { spec: Arc::new(Channels(vec![Channel::switch("state", Quantity::STATE)])) })
+}
+
+fn climate() -> SensorConfig {
+    sensor("climate", Source::Sampled { spec: Arc::new(sht4x::Options::default()), every: Duration::from_secs(10) })
+}
+
+fn actuator(id: &str, control: Control) -> ActuatorConfig {
+    ActuatorConfig {
+        id: id.into(),
+        name: None,
+        driver: &sht4x::DRIVER,
+        at: At::Line(LineName::Name("GPIO27".into())),
+        initial: Initial::Keep,
+        safe: Reading::Switch(false),
+        spec: Arc::new(Controlled(control)),
+        safe_after: None,
+        max_on: None,
+        interlock: Vec::new(),
+        fingerprint: String::new(),
+    }
+}
+
+fn dimmer(min: f64, max: f64, step: f64) -> Control {
+    Control::Number { range: min..=max, step, unit: Some("%") }
+}
+
+fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
+    Config {
+        agent: "greenhouse".into(),
+        board: Board::Simulated,
+        broker: None,
+        mqtt: Settings {
+            urls: Vec::new(),
+            client_id: String::new(),
+            username: None,
+            password: None,
+            protocol: Protocol::V5,
+        },
+        base: "halyard".into(),
+        discovery: Some("homeassistant".into()),
+        sensors,
+        actuators,
+    }
+}
+
+fn greenhouse() -> Config {
+    config(
+        vec![climate(), edges("door")],
+        vec![actuator("pump", Control::Switch), actuator("light", dimmer(0.0, 100.0, 1.0))],
+    )
+}
+
+#[test]
+fn a_greenhouse() {
+    let message = message(&greenhouse(), Some("Raspberry Pi 4 Model B"));
+    assert_accepted(&message);
+    assert_eq!(message["device"]["model"], "Raspberry Pi 4 Model B");
+    let keys: Vec<_> = message["components"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["climate-temperature", "climate-humidity", "door-state", "pump-state", "light-state"]);
+    assert_eq!(
+        message["components"]["climate-temperature"],
+        json!({
+            "platform": "sensor",
+            "unique_id": "halyard.greenhouse.climate.temperature",
+            "default_entity_id": "sensor.greenhouse_climate_temperature",
+            "object_id": "greenhouse_climate_temperature",
+            "name": "climate temperature",
+            "state_topic": "halyard/greenhouse/climate",
+            "value_template": "{{ value_json.get('temperature') }}",
+            "availability": [
+                { "topic": "halyard/greenhouse/availability" },
+                { "topic": "halyard/greenhouse/climate/availability" },
+            ],
+            "availability_mode": "all",
+            "device_class": "temperature",
+            "unit_of_measurement": "°C",
+            "state_class": "measurement",
+            "suggested_display_precision": 2,
+            "expire_after": 60,
+        })
+    );
+    assert_eq!(message["components"]["door-state"]["platform"], "binary_sensor");
+    assert_eq!(message["components"]["door-state"]["name"], "door");
+    assert!(message["components"]["door-state"].get("expire_after").is_none(), "a door may stay closed for long");
+    assert_eq!(message["components"]["pump-state"]["platform"], "switch");
+    assert_eq!(message["components"]["light-state"]["max"], 100);
+}
+
+#[test]
+fn the_topic_takes_an_id_only() {
+    let config = greenhouse();
+    assert_eq!(
+        Topics::new(&config.base, &config.agent).discovery("homeassistant"),
+        "homeassistant/device/greenhouse/config"
+    );
+}
+
+#[test]
+fn every_driver_is_accepted() {
+    for driver in DRIVERS {
+        let stanza: serde_yaml::Value = serde_yaml::from_str(driver.example).unwrap();
+        let mut problems = Vec::new();
+        let spec = (driver.parse)(&own_options(&stanza[0]), &mut problems);
+        assert!(problems.is_empty(), "{driver:?}: {problems:?}");
+        let every = Duration::from_secs(10);
+        let config = match spec {
+            Some(Spec::Sensor(spec)) => config(vec![sensor("x", Source::Sampled { spec, every })], vec![]),
+            Some(Spec::Edge(spec)) => config(vec![sensor("x", Source::Edges { spec })], vec![]),
+            Some(Spec::Actuator(spec)) => {
+                config(vec![], vec![ActuatorConfig { spec, ..actuator("x", Control::Switch) }])
+            }
+            None => {
+                println!("skipped {driver:?}: its options were not read, without a problem being told");
+                continue;
+            }
+        };
+        let message = message(&config, None);
+        assert_accepted(&message);
+        assert!(!message["components"].as_object().unwrap().is_empty(), "{driver:?}");
+    }
+}
+
+/// A stanza without the keys that the agent reads itself.
+fn own_options(stanza: &serde_yaml::Value) -> Node {
+    const COMMON: [&str; 14] = [
+        "id",
+        "name",
+        "driver",
+        "bus",
+        "address",
+        "line",
+        "every",
+        "filters",
+        "store",
+        "initial",
+        "safe",
+        "safe_after",
+        "max_on",
+        "interlock",
+    ];
+    let map = stanza.as_mapping().unwrap();
+    let own = map.iter().filter(|(key, _)| !COMMON.contains(&key.as_str().unwrap()));
+    node(Content::Map(own.map(|(key, value)| (tree(key), tree(value))).collect()))
+}
+
+fn tree(value: &serde_yaml::Value) -> Node {
+    node(match value {
+        serde_yaml::Value::Null => Content::Null,
+        serde_yaml::Value::Bool(b) => Content::Bool(*b),
+        serde_yaml::Value::Number(n) => {
+            n.as_i64().map_or_else(|| Content::Float(n.as_f64().unwrap()), Content::Integer)
+        }
+        serde_yaml::Value::String(text) => Content::Text(text.clone()),
+        serde_yaml::Value::Sequence(list) => Content::List(list.iter().map(tree).collect()),
+        serde_yaml::Value::Mapping(map) => Content::Map(map.iter().map(|(k, v)| (tree(k), tree(v))).collect()),
+        serde_yaml::Value::Tagged(tagged) => return tree(&tagged.value),
+    })
+}
+
+fn node(content: Content) -> Node {
+    Node { place: Place::default(), content, origin: None }
+}
+
+#[test]
+fn ids_that_look_alike_stay_apart() {
+    let on_off = || vec![Channel::switch("state", Quantity::STATE)];
+    let volts = |name: &'static str| Channel::number(name, Quantity::VOLTAGE, 0.0..=5.0);
+    let second = Duration::from_secs(1);
+    let sensors = vec![
+        sampled("a", vec![volts("b_c"), volts("d")], second),
+        sampled("a_b", vec![volts("c"), volts("e")], second),
+        sampled("a-b", on_off(), second),
+    ];
+    let message = message(&config(sensors, vec![actuator("a-b-state", Control::Switch)]), None);
+    assert_eq!(message["components"].as_object().unwrap().len(), 6);
+    let unique: HashSet<_> =
+        message["components"].as_object().unwrap().values().map(|c| c["unique_id"].as_str().unwrap()).collect();
+    assert_eq!(unique.len(), 6);
+}
+
+#[test]
+fn names_do_not_repeat_the_device() {
+    for (name, shown) in [
+        ("greenhouse door", "door"),
+        ("greenhouse-door", "door"),
+        ("greenhouse", "state"),
+        ("greenhouses", "greenhouses"),
+        ("Front door", "Front door"),
+    ] {
+        let door = SensorConfig { name: Some(name.into()), ..edges("door") };
+        let message = message(&config(vec![door], vec![]), None);
+        assert_accepted(&message);
+        assert_eq!(message["components"]["door-state"]["name"], shown);
+    }
+    let climate = SensorConfig { name: Some("greenhouse".into()), ..climate() };
+    let message = message(&config(vec![climate], vec![]), None);
+    assert_eq!(message["components"]["climate-humidity"]["name"], "humidity");
+}
+
+#[test]
+fn numbers_that_would_be_refused_are_left_out_or_mended() {
+    let nan = f64::NAN;
+    for control in
+        [dimmer(1.0, 1.0, 1.0), dimmer(2.0, 1.0, 1.0), dimmer(nan, 1.0, 1.0), dimmer(0.0, f64::INFINITY, 1.0)]
+    {
+        let message = message(&config(vec![], vec![actuator("light", control)]), None);
+        assert!(message["components"].as_object().unwrap().is_empty());
+    }
+    for step in [0.0, -1.0, nan, f64::INFINITY, 1e-9] {
+        let message = message(&config(vec![], vec![actuator("light", dimmer(0.0, 1.0, step))]), None);
+        assert_accepted(&message);
+        assert_eq!(message["components"]["light-state"]["step"], 0.001);
+    }
+}
+
+#[test]
+fn values_expire_after_three_intervals() {
+    let seconds = |every| expiry(every);
+    assert_eq!(seconds(Duration::from_millis(250)), 60);
+    assert_eq!(seconds(Duration::from_secs(20)), 60);
+    assert_eq!(seconds(Duration::from_secs(100)), 300);
+    assert_eq!(seconds(Duration::from_millis(33_400)), 101);
+    assert_eq!(seconds(Duration::MAX), u64::MAX);
+}

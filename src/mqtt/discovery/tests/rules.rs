@@ -1,0 +1,148 @@
+//! Home Assistant's rules for a device's discovery message, as versions 2025.4 and 2026.11 apply them.
+
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+/// Keys that Home Assistant knows in each kind of component, of those in use here. It ignores all others silently.
+fn known_keys(platform: &str) -> &'static [&'static str] {
+    match platform {
+        "sensor" => {
+            &["device_class", "unit_of_measurement", "state_class", "suggested_display_precision", "expire_after"]
+        }
+        "binary_sensor" => &["device_class", "payload_on", "payload_off", "expire_after"],
+        "switch" => {
+            &["command_topic", "payload_on", "payload_off", "state_on", "state_off", "optimistic", "device_class"]
+        }
+        "number" => &["command_topic", "min", "max", "step", "unit_of_measurement", "optimistic", "device_class"],
+        other => panic!("unknown platform {other}"),
+    }
+}
+
+/// Units that both versions take for a device class of numbers: of all the classes, those that parts here measure.
+fn units(class: &str) -> &'static [&'static str] {
+    match class {
+        "temperature" => &["°C", "°F", "K"],
+        "humidity" | "moisture" | "battery" => &["%"],
+        "atmospheric_pressure" | "pressure" => &["hPa", "Pa", "kPa", "mbar", "bar"],
+        "voltage" => &["V", "mV"],
+        "current" => &["A", "mA"],
+        "power" => &["W", "kW"],
+        "energy" => &["Wh", "kWh"],
+        "illuminance" => &["lx"],
+        "distance" => &["mm", "cm", "m"],
+        "frequency" => &["Hz", "kHz"],
+        "carbon_dioxide" => &["ppm"],
+        "pm1" | "pm25" | "pm10" | "nitrogen_dioxide" | "volatile_organic_compounds" => &["µg/m³"],
+        "conductivity" => &["µS/cm", "mS/cm"],
+        "duration" => &["s", "min", "h"],
+        other => panic!("device class {other}: unknown to Home Assistant, or to be added here with its units"),
+    }
+}
+
+const BINARY_CLASSES: &[&str] = &[
+    "door",
+    "window",
+    "garage_door",
+    "opening",
+    "motion",
+    "occupancy",
+    "presence",
+    "moisture",
+    "smoke",
+    "gas",
+    "light",
+    "power",
+    "plug",
+    "lock",
+    "problem",
+    "running",
+    "safety",
+    "sound",
+    "tamper",
+    "vibration",
+    "connectivity",
+    "heat",
+    "cold",
+    "battery",
+];
+
+/// Every refusal of Home Assistant that is known.
+pub fn assert_accepted(message: &Value) {
+    let only = |map: &Value, keys: &[&str]| {
+        for (key, value) in map.as_object().unwrap() {
+            assert!(keys.contains(&key.as_str()), "unknown key {key}");
+            assert!(!value.is_null(), "{key} is null");
+        }
+    };
+    only(message, &["device", "origin", "components", "qos"]);
+    only(&message["device"], &["identifiers", "name", "manufacturer", "model", "sw_version"]);
+    only(&message["origin"], &["name", "sw_version"]);
+    assert!(message["origin"]["name"].is_string());
+    assert!(!message["device"]["identifiers"].as_array().unwrap().is_empty());
+    let device_name = message["device"]["name"].as_str().unwrap();
+
+    let (mut unique_ids, mut object_ids) = (HashSet::new(), HashSet::new());
+    for (key, component) in message["components"].as_object().unwrap() {
+        let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
+        assert!(!key.contains(char::is_whitespace));
+        let platform = text("platform");
+        let mut keys = vec!["platform", "unique_id", "default_entity_id", "object_id", "name", "state_topic"];
+        keys.extend(["value_template", "availability", "availability_mode"]);
+        keys.extend(known_keys(platform));
+        only(component, &keys);
+
+        assert!(unique_ids.insert(text("unique_id").to_owned()), "{key}");
+        let object_id = text("object_id");
+        assert!(object_ids.insert(format!("{platform}.{object_id}")), "{key}");
+        assert_eq!(text("default_entity_id"), format!("{platform}.{object_id}"));
+        assert!(object_id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{object_id}");
+        assert!(!text("name").is_empty() && !text("name").starts_with(&format!("{device_name} ")), "{}", text("name"));
+        assert_ne!(text("name"), device_name);
+        for topic in ["state_topic", "command_topic"].iter().filter_map(|key| component.get(*key)) {
+            assert!(!topic.as_str().unwrap().contains(['+', '#', '\0']));
+        }
+        let value = text("value_template").strip_prefix("{{ value_json.get('").unwrap().strip_suffix("') }}").unwrap();
+        assert!(value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "template of {key}");
+        assert_eq!(text("availability_mode"), "all");
+        let state_topic = text("state_topic");
+        let base = state_topic.rsplit_once('/').unwrap().0;
+        assert_eq!(
+            component["availability"],
+            json!([{ "topic": format!("{base}/availability") }, { "topic": format!("{state_topic}/availability") }])
+        );
+        if let Some(expiry) = component.get("expire_after") {
+            assert!(expiry.as_u64().unwrap() >= 60);
+        }
+
+        let class = component.get("device_class").map(|class| class.as_str().unwrap());
+        let unit = component.get("unit_of_measurement").map(|unit| unit.as_str().unwrap());
+        match platform {
+            "sensor" => {
+                assert!(!unit.is_some_and(|unit| unit.contains('\u{3BC}')), "the micro sign is U+00B5");
+                if let Some(class) = class {
+                    assert!(unit.is_some_and(|unit| units(class).contains(&unit)), "{unit:?} for {class}");
+                }
+                let state_class = component.get("state_class").map(|class| class.as_str().unwrap());
+                assert!(matches!(state_class, None | Some("measurement" | "total" | "total_increasing")));
+                assert!(class != Some("energy") || state_class != Some("measurement"));
+                assert!(component["suggested_display_precision"].as_u64().unwrap() <= 10);
+            }
+            "binary_sensor" => {
+                assert!(class.is_none_or(|class| BINARY_CLASSES.contains(&class)), "{class:?}");
+                assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
+            }
+            "switch" => {
+                assert_eq!(text("command_topic"), format!("{state_topic}/set"));
+                assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
+                assert_eq!((text("state_on"), text("state_off")), ("ON", "OFF"));
+                assert_eq!(component["optimistic"], false);
+            }
+            _ => {
+                assert_eq!(text("command_topic"), format!("{state_topic}/set"));
+                assert!(component["min"].as_f64().unwrap() < component["max"].as_f64().unwrap());
+                assert!(component["step"].as_f64().unwrap() >= 0.001);
+                assert_eq!(component["optimistic"], false);
+            }
+        }
+    }
+}
