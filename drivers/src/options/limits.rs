@@ -121,8 +121,11 @@ macro_rules! limited {
 
 pub(crate) use {choice, limited};
 
-/// Reads a number that `convert` accepts; `expected` completes "expected …".
-pub(crate) fn number<'de, D: Deserializer<'de>, T>(
+/// Reads a number that `convert` accepts; `expected` completes "expected …" in the message about any other.
+///
+/// # Errors
+/// Whatever is not a number, or not accepted.
+pub fn number<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &'static str,
     convert: impl Fn(f64) -> Option<T>,

@@ -8,6 +8,7 @@ pub mod read;
 pub mod types;
 
 pub use inputs::{Input, Inputs};
+pub use limits::number;
 pub use node::{Content, Node, Place};
 pub use read::{Problem, read};
 pub use types::{Frequency, Span};
