@@ -157,7 +157,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
 impl Agent {
     fn start_sensor(&mut self, sensor: SensorConfig) {
         let id = sensor.id.clone();
-        self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at));
+        self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at), sensor.store);
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
@@ -169,10 +169,10 @@ impl Agent {
             Event::Connected => {
                 info!("connected to the broker");
                 self.acting.broker(true).await;
+                self.reporter.repeat();
                 if let Some(discovery) = &self.discovery {
                     discovery.publish(&self.reporter);
                 }
-                self.reporter.publish_health();
             }
             Event::Disconnected { why } => {
                 warn!("no broker: {why}");

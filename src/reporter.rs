@@ -24,10 +24,11 @@ pub struct Reporter {
     changed: Arc<Notify>,
 }
 
-#[derive(Default)]
 struct Entity {
     /// How people call it in the log: `climate (bme280 at i2c-1/0x76)`.
     title: String,
+    /// What becomes of its states while the broker is away.
+    store: Store,
     online: Option<bool>,
     state: Option<Json>,
     problem: Option<Problem>,
@@ -39,6 +40,12 @@ struct Problem {
     count: u64,
     /// When it is tried again, if that is not the ordinary schedule.
     next: Option<SystemTime>,
+}
+
+impl Entity {
+    fn new(title: String, store: Store) -> Self {
+        Self { title, store, online: None, state: None, problem: None }
+    }
 }
 
 impl Reporter {
@@ -68,8 +75,8 @@ impl Reporter {
     }
 
     /// A new entity, neither on- nor offline yet.
-    pub fn add(&self, id: &str, title: String) {
-        self.lock().insert(id.to_owned(), Entity { title, ..Entity::default() });
+    pub fn add(&self, id: &str, title: String, store: Store) {
+        self.lock().insert(id.to_owned(), Entity::new(title, store));
     }
 
     /// An entity is no more: nothing retained is left of it.
@@ -83,14 +90,28 @@ impl Reporter {
     }
 
     /// A new state.
-    pub fn state(&self, id: &str, state: Map<String, Json>, store: Store) {
+    pub fn state(&self, id: &str, state: Map<String, Json>) {
         let state = Json::Object(state);
         let payload = Bytes::from(state.to_string());
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
         entity.state = Some(state);
         // Below the lock, so that states of one entity keep their order.
-        self.outbox.state(&self.topics.state(id), payload, store);
+        self.outbox.state(&self.topics.state(id), payload, entity.store);
+    }
+
+    /// Tells everything again that a broker keeps: it may have lost its memory.
+    pub fn repeat(&self) {
+        for (id, entity) in self.lock().iter() {
+            if let Some(state) = &entity.state {
+                self.outbox.refresh(&self.topics.state(id), Bytes::from(state.to_string()));
+            }
+            if let Some(online) = entity.online {
+                let payload = if online { "online" } else { "offline" };
+                self.outbox.retained(&self.topics.availability(id), Bytes::from_static(payload.as_bytes()));
+            }
+        }
+        self.publish_health();
     }
 
     /// The hardware of this entity works.

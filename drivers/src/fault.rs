@@ -18,6 +18,8 @@ pub enum FaultKind {
     WrongChip,
     /// The part cannot do what was asked; asking again changes nothing.
     Rejected,
+    /// The operating system does not let this user near it.
+    Denied,
     /// The driver did not return in time, or panicked.
     Stuck,
 }
@@ -40,7 +42,7 @@ impl FaultKind {
         match self {
             Self::Corrupt | Self::NotReady => Next::TryAgain,
             // A wrong chip may be unplugged and the right one plugged in: look again, ever more rarely.
-            Self::Absent | Self::Bus | Self::WrongChip | Self::Stuck => Next::Reopen,
+            Self::Absent | Self::Bus | Self::WrongChip | Self::Denied | Self::Stuck => Next::Reopen,
             Self::Rejected => Next::Answer,
         }
     }
@@ -55,6 +57,7 @@ impl FaultKind {
             Self::Bus => "bus",
             Self::WrongChip => "wrong-chip",
             Self::Rejected => "rejected",
+            Self::Denied => "denied",
             Self::Stuck => "stuck",
         }
     }

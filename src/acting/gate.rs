@@ -277,6 +277,15 @@ impl<R> Gate<R> {
         self.advance(now);
     }
 
+    /// The actuator was opened, and stays as it was found.
+    pub fn found(&mut self, actuator: &str, state: Option<Value>, now: Instant) {
+        if let Some(unit) = self.units.get_mut(actuator) {
+            unit.open = true;
+            unit.active_since = state.as_ref().is_some_and(Value::is_active).then_some(now);
+            unit.state = state;
+        }
+    }
+
     /// The actuator could not be opened. Commands fail from now on, until it is.
     pub fn absent(&mut self, actuator: &str, fault: &Fault) {
         if let Some(unit) = self.units.get_mut(actuator) {

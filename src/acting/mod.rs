@@ -212,7 +212,7 @@ impl Task {
         self.gate.add(&id, rules);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
-        self.reporter.add(&id, title(&id, config.driver.name, &config.at));
+        self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
         let hands = Hands { config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
         self.hands.insert(id, hands);
     }
@@ -301,7 +301,7 @@ impl Task {
         } else {
             debug!("{actuator}: {value} by {}", by.name());
         }
-        self.reporter.state(actuator, state, Store::Latest);
+        self.reporter.state(actuator, state);
         // Going to `safe` at the end is not what it was.
         let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
         if restores && self.stopping.is_none() {

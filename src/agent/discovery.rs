@@ -16,7 +16,7 @@ pub(super) struct Discovery {
 
 impl Discovery {
     pub(super) fn new(prefix: &str, config: &Config, topics: &Topics, board: &str) -> Self {
-        let payload = discovery::payload(config, topics, board);
+        let payload = discovery::message(config, Some(board));
         Self { topic: topics.discovery(prefix), payload, compared: false }
     }
 
@@ -41,8 +41,11 @@ impl Discovery {
     }
 
     fn clean_up(&self, old: &[u8], reporter: &Reporter) {
-        if let Some(payload) = discovery::cleanup(old, &self.payload) {
-            self.send(&payload, reporter);
+        if let Some(cleanup) = discovery::cleanup(old, &self.payload, reporter.topics()) {
+            self.send(&cleanup.payload, reporter);
+            for topic in cleanup.retained {
+                reporter.outbox().retained(&topic, Bytes::new());
+            }
         }
     }
 

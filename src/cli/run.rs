@@ -2,12 +2,15 @@
 
 use super::{Failure, Hardware, code};
 use crate::agent::{self, Ended, Setup};
+use crate::bus::{Bus, Simulated};
 use crate::config::{Board, Config};
+use crate::simulation::{self, Scene};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// How long workers that are stuck may hold up the end.
@@ -39,14 +42,19 @@ async fn agent(config: Config, reader: agent::Reader) -> Result<Ended, Failure> 
         }
         None => None,
     };
-    let (bus, simulated) = crate::bus::open(&config);
-    if let Some(simulated) = simulated {
+    let world = CancellationToken::new();
+    let bus: Arc<dyn Bus> = if config.board == Board::Simulated {
+        let simulated = Arc::new(Simulated::new(&config));
+        tokio::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
         greet(&config);
-        tokio::spawn(crate::simulation::run(simulated, config.clone()));
-    }
+        simulated
+    } else {
+        crate::bus::open(config.board, &config)
+    };
     let board = board(&config);
     let setup = Setup { config, reader, bus, board, state_directory: state_directory() };
     let ended = agent::run(setup).await.map_err(|error| Failure::new(code::FAILED, format!("{error:#}")));
+    world.cancel();
     if let Some(broker) = broker {
         broker.stop().await;
     }

@@ -59,6 +59,16 @@ impl Outbox {
         self.state(topic, payload, Store::Latest);
     }
 
+    /// Repeats the newest state of an entity to a broker that may have forgotten it, unless it, or a newer one, is on
+    /// its way anyhow.
+    pub fn refresh(&self, topic: &str, payload: Bytes) {
+        let mut state = self.shared.lock();
+        if !state.queue.is_pending(topic) {
+            state.queue.state(topic, payload, Store::Latest);
+            self.shared.changed.notify_one();
+        }
+    }
+
     /// A message that is delivered once at least, within the bounds of the queue: when it is full, the oldest gives way.
     pub fn send(&self, message: Outgoing) {
         self.shared.lock().queue.send(message);

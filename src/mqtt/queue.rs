@@ -158,6 +158,11 @@ impl Queue {
         self.bound_states(&topic);
     }
 
+    /// Whether a state of this topic waits or is on its way.
+    pub(super) fn is_pending(&self, topic: &str) -> bool {
+        self.entities.contains_key(topic)
+    }
+
     /// Drops what waits for this topic.
     pub(super) fn forget(&mut self, topic: &str) {
         let Some(entity) = self.entities.remove(topic) else { return };

@@ -104,7 +104,7 @@ fn emit<'a>(
     surroundings: &'a Surroundings,
 ) -> impl FnMut(SystemTime, Sample) + 'a {
     move |time, sample| match shape.state(&sample, time, Instant::now()) {
-        Ok(Some(state)) => surroundings.reporter.state(&sensor.id, state, sensor.store),
+        Ok(Some(state)) => surroundings.reporter.state(&sensor.id, state),
         Ok(None) => {}
         Err(fault) => surroundings.reporter.fault(&sensor.id, &fault, false, None),
     }

@@ -96,7 +96,7 @@ impl Task<'_> {
             Ok(state) => {
                 (self.failures, self.away) = (0, None);
                 if let Some(state) = state {
-                    reporter.state(id, state, self.sensor.store);
+                    reporter.state(id, state);
                 }
                 reporter.well(id);
                 Ok(reporter.last(id).unwrap_or_default())

@@ -26,7 +26,7 @@ pub(super) fn of_open(error: &io::Error, path: &str, group: &str) -> PortError {
             PortError::new(FaultKind::Absent, format!("there is no {path}: is the interface enabled?"))
         }
         Some(libc::EACCES | libc::EPERM) => PortError::new(
-            FaultKind::Bus,
+            FaultKind::Denied,
             format!("no permission for {path}: whoever runs this has to be a member of the group {group}"),
         ),
         _ => {

@@ -1,0 +1,240 @@
+//! `halyard read`, `set` and `safe`: straight to the hardware, without a broker and without a running agent.
+
+use super::{Failure, Hardware, code, print};
+use crate::acting::command::{Command, Reason, Wanted, wanted};
+use crate::acting::gate::{Action, Gate, Outcome, Rules};
+use crate::bus::Bus;
+use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
+use crate::device::{Device, Factory};
+use crate::sensing::{Shape, json_of, wire};
+use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Longest time that one access may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Samples the sensors with these ids, all if there are none.
+pub(super) fn read(hardware: &Hardware, ids: &[String], json: bool) -> Result<u8, Failure> {
+    let (_, config) = hardware.load()?;
+    let known = || config.sensors.iter().map(|sensor| sensor.id.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = ids.iter().find(|id| config.sensors.iter().all(|sensor| sensor.id != **id)) {
+        return Err(Failure::new(code::USAGE, format!("there is no sensor {unknown:?}; there are: {}", known())));
+    }
+    let bus = crate::bus::open(config.board, &config);
+    let chosen = config.sensors.iter().filter(|sensor| ids.is_empty() || ids.contains(&sensor.id));
+    let (mut states, mut faults, mut worst) = (Map::new(), Map::new(), 0);
+    for sensor in chosen {
+        match wait(sample(sensor, &bus))? {
+            Ok(state) => {
+                if !json {
+                    print(&format!("{:<20} {}", sensor.id, line(&state)))?;
+                }
+                states.insert(sensor.id.clone(), state.into());
+            }
+            Err(fault) => {
+                let title = crate::sensing::title(&sensor.id, sensor.driver.name, &sensor.at);
+                eprintln!("halyard: {title}: {fault}");
+                worst = worst.max(exit_code(&fault));
+                faults.insert(sensor.id.clone(), json!({ "kind": fault.kind.name(), "message": fault.message }));
+            }
+        }
+    }
+    if json {
+        print(&json!({ "states": states, "faults": faults }).to_string())?;
+    }
+    Ok(worst)
+}
+
+async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String, Json>, Fault> {
+    let nothing = || Fault::new(FaultKind::NotReady, "no value");
+    match &sensor.source {
+        Source::Sampled { spec, .. } => {
+            let mut shape = Shape::new(spec.channels(), &sensor.filters);
+            let (bus, at, spec) = (Arc::clone(bus), sensor.at.clone(), Arc::clone(spec));
+            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.spi())?));
+            let mut sample = shape.sample();
+            let sample =
+                Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
+            shape.state(&sample, SystemTime::now(), Instant::now())?.ok_or_else(nothing)
+        }
+        Source::Edges { spec } => {
+            let At::Line(name) = &sensor.at else { return Err(Fault::rejected("this driver needs a line")) };
+            let mut shape = Shape::new(spec.channels(), &sensor.filters);
+            let level = bus.input(name, spec.input())?.level()?;
+            let mut state = Err(nothing());
+            spec.open().level(level, &mut |time, sample| {
+                state = shape.state(&sample, time, Instant::now()).and_then(|state| state.ok_or_else(nothing));
+            });
+            state
+        }
+    }
+}
+
+/// `temperature 21.53   humidity 40.2`
+fn line(state: &Map<String, Json>) -> String {
+    let values = state.iter().filter(|(name, _)| *name != "time");
+    let values = values.map(|(name, value)| match value {
+        Json::String(text) => format!("{name} {text}"),
+        other => format!("{name} {other}"),
+    });
+    values.collect::<Vec<_>>().join("   ")
+}
+
+/// Drives one actuator, through the same gate as everything else.
+pub(super) fn set(
+    hardware: &Hardware,
+    actuator: &str,
+    value: &str,
+    pulse: Option<Duration>,
+    json: bool,
+) -> Result<u8, Failure> {
+    let value = wanted(&value.to_ascii_uppercase()).map_err(|message| Failure::new(code::USAGE, message))?;
+    let (_, config) = hardware.load()?;
+    let Some(chosen) = config.actuators.iter().find(|config| config.id == actuator) else {
+        let known = config.actuators.iter().map(|config| config.id.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(code::USAGE, format!("there is no actuator {actuator:?}; there are: {known}")));
+    };
+    if let (None, Some(limit)) = (pulse, chosen.max_on)
+        && value != Wanted::Value(chosen.spec.control().off())
+    {
+        let message = format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");
+        return Err(Failure::new(code::USAGE, message));
+    }
+    let outcome = wait(drive(&config, chosen, value, pulse))??;
+    let state = outcome.state.as_ref().map(json_of);
+    if json {
+        let reason = outcome.reason.map(Reason::name);
+        print(&json!({ "status": outcome.status(), "state": state, "reason": reason, "message": outcome.message }).to_string())?;
+    }
+    match (outcome.reason, outcome.state) {
+        (None, state) => {
+            if !json {
+                print(&format!("{actuator} {}", state.map_or_else(|| "?".to_owned(), |state| state.to_string())))?;
+            }
+            Ok(0)
+        }
+        (Some(reason), _) => {
+            let message = outcome.message.unwrap_or_default();
+            let code = if reason == Reason::Hardware { code::UNAVAILABLE } else { code::FAILED };
+            Err(Failure::new(code, format!("{actuator}: {} ({}): {message}", "not driven", reason.name())))
+        }
+    }
+}
+
+/// Lets a gate with this actuator, and all that are interlocked with it as they are found, carry out one command.
+async fn drive(
+    config: &Config,
+    chosen: &ActuatorConfig,
+    value: Wanted,
+    pulse: Option<Duration>,
+) -> Result<Outcome, Failure> {
+    let bus = crate::bus::open(config.board, config);
+    let mut gate = Gate::new(Instant::now());
+    let mut devices = BTreeMap::new();
+    let involved = config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
+    for actuator in involved {
+        let mut device = device(actuator, &bus);
+        let found = device.call(|driver| driver.read()).await.map_err(|fault| failure(actuator, &fault))?;
+        gate.add(&actuator.id, rules(actuator));
+        // Known as it was found; nothing is written.
+        gate.found(&actuator.id, found, Instant::now());
+        devices.insert(actuator.id.clone(), device);
+    }
+    let command = Command { id: None, value, pulse, expires: None };
+    gate.command(&chosen.id, Ok(command), false, (), Instant::now(), SystemTime::now());
+    let mut result = None;
+    loop {
+        let actions = gate.actions();
+        if actions.is_empty() {
+            let Some(at) = gate.deadline().filter(|_| pulse.is_some()) else { break };
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => gate.tick(Instant::now()),
+                // Not left as it is, whoever loses patience.
+                _ = tokio::signal::ctrl_c() => gate.make_safe(&chosen.id, Instant::now()),
+            }
+            continue;
+        }
+        for action in actions {
+            match action {
+                Action::Write { actuator, value } => {
+                    let Some(device) = devices.get_mut(&actuator) else { continue };
+                    let written = device.call(move |driver| driver.apply(&value)).await;
+                    gate.written(&actuator, written, Instant::now());
+                }
+                Action::Answer { outcome, .. } => result = Some(outcome),
+                Action::State { .. } => {}
+            }
+        }
+    }
+    let mut outcome = result.ok_or_else(|| Failure::new(code::FAILED, "the command was not answered"))?;
+    if outcome.reason.is_none() {
+        outcome.state = gate.state(&chosen.id).cloned();
+    }
+    Ok(outcome)
+}
+
+/// Drives all actuators to `safe`, whatever state an agent left them in.
+pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
+    let (_, config) = hardware.load()?;
+    let bus = crate::bus::open(config.board, &config);
+    let mut worst = 0;
+    // What goes off first: never is anything on together that must not be.
+    let mut actuators: Vec<_> = config.actuators.iter().collect();
+    actuators.sort_by_key(|actuator| actuator.safe.is_active());
+    for actuator in actuators {
+        let safe = actuator.safe.clone();
+        let result: Result<Value, Fault> =
+            wait(async { device(actuator, &bus).call(move |driver| driver.apply(&safe)).await })?;
+        match result {
+            Ok(value) => print(&format!("{} {value}", actuator.id))?,
+            Err(fault) => {
+                let failure = failure(actuator, &fault);
+                eprintln!("halyard: {}", failure.message);
+                worst = worst.max(failure.code);
+                0
+            }
+        };
+    }
+    Ok(worst)
+}
+
+fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {
+    let (bus, at, spec) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec));
+    Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?)), LIMIT)
+}
+
+fn rules(actuator: &ActuatorConfig) -> Rules {
+    Rules {
+        control: actuator.spec.control(),
+        safe: actuator.safe.clone(),
+        safe_after: None,
+        max_on: actuator.max_on,
+        interlock: actuator.interlock.clone(),
+    }
+}
+
+fn failure(actuator: &ActuatorConfig, fault: &Fault) -> Failure {
+    let title = crate::sensing::title(&actuator.id, actuator.driver.name, &actuator.at);
+    Failure::new(exit_code(fault), format!("{title}: {fault}"))
+}
+
+fn exit_code(fault: &Fault) -> u8 {
+    match fault.kind {
+        FaultKind::Denied => code::PERMISSION,
+        _ => code::UNAVAILABLE,
+    }
+}
+
+/// Runs `work` to its end on a runtime of its own.
+fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // A driver that never returns must not keep the process.
+    runtime.shutdown_background();
+    Ok(result)
+}
