@@ -5,3 +5,4 @@ pub mod bus;
 pub mod config;
 pub mod mqtt;
 pub mod sensing;
+pub mod simulation;
