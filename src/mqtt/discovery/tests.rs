@@ -2,8 +2,7 @@ mod cleanup;
 mod rules;
 
 use super::*;
-use crate::config::{At, Board, Initial, LineName, Store};
-use crate::mqtt::{Protocol, Settings};
+use crate::config::build::{self, config, sensor};
 use halyard_drivers::options::{Content, Node, Place};
 use halyard_drivers::port::{InputSettings, Wire};
 use halyard_drivers::sim::Part;
@@ -57,19 +56,6 @@ impl ActuatorSpec for Controlled {
     }
 }
 
-fn sensor(id: &str, source: Source) -> SensorConfig {
-    SensorConfig {
-        id: id.into(),
-        name: None,
-        driver: &sht4x::DRIVER,
-        at: At::Line(LineName::Name("GPIO17".into())),
-        source,
-        filters: Vec::new(),
-        store: Store::Latest,
-        fingerprint: String::new(),
-    }
-}
-
 fn sampled(id: &str, channels: Vec<Channel>, every: Duration) -> SensorConfig {
     sensor(id, Source::Sampled { spec: Arc::new(Channels(channels)), every })
 }
@@ -83,42 +69,11 @@ fn climate() -> SensorConfig {
 }
 
 fn actuator(id: &str, control: Control) -> ActuatorConfig {
-    ActuatorConfig {
-        id: id.into(),
-        name: None,
-        driver: &sht4x::DRIVER,
-        at: At::Line(LineName::Name("GPIO27".into())),
-        initial: Initial::Keep,
-        safe: Reading::Switch(false),
-        spec: Arc::new(Controlled(control)),
-        safe_after: None,
-        max_on: None,
-        interlock: Vec::new(),
-        fingerprint: String::new(),
-    }
+    build::actuator(id, Arc::new(Controlled(control)))
 }
 
 fn dimmer(min: f64, max: f64, step: f64) -> Control {
     Control::Number { range: min..=max, step, unit: Some("%") }
-}
-
-fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
-    Config {
-        agent: "greenhouse".into(),
-        board: Board::Simulated,
-        broker: None,
-        mqtt: Settings {
-            urls: Vec::new(),
-            client_id: String::new(),
-            username: None,
-            password: None,
-            protocol: Protocol::V5,
-        },
-        base: "halyard".into(),
-        discovery: Some("homeassistant".into()),
-        sensors,
-        actuators,
-    }
 }
 
 fn greenhouse() -> Config {

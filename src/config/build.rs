@@ -1,0 +1,57 @@
+//! Configurations for tests of what is above them, without a file.
+
+use super::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
+use crate::mqtt::{Protocol, Settings};
+use halyard_drivers::{ActuatorSpec, Value, sht4x};
+use std::sync::Arc;
+
+/// The agent `greenhouse` below `halyard`, with discovery.
+pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
+    Config {
+        agent: "greenhouse".into(),
+        board: Board::Simulated,
+        broker: None,
+        mqtt: Settings {
+            urls: Vec::new(),
+            client_id: String::new(),
+            username: None,
+            password: None,
+            protocol: Protocol::V5,
+        },
+        base: "halyard".into(),
+        discovery: Some("homeassistant".into()),
+        sensors,
+        actuators,
+    }
+}
+
+/// A sensor on the line that is called as it is.
+pub fn sensor(id: &str, source: Source) -> SensorConfig {
+    SensorConfig {
+        id: id.into(),
+        name: None,
+        driver: &sht4x::DRIVER,
+        at: At::Line(LineName::Name(id.into())),
+        source,
+        filters: Vec::new(),
+        store: Store::Latest,
+        fingerprint: String::new(),
+    }
+}
+
+/// An actuator on the line that is called as it is.
+pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
+    ActuatorConfig {
+        id: id.into(),
+        name: None,
+        driver: &sht4x::DRIVER,
+        at: At::Line(LineName::Name(id.into())),
+        spec,
+        initial: Initial::Keep,
+        safe: Value::Switch(false),
+        safe_after: None,
+        max_on: None,
+        interlock: Vec::new(),
+        fingerprint: String::new(),
+    }
+}
