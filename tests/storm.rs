@@ -6,12 +6,13 @@ mod support;
 
 use bytes::Bytes;
 use halyard::mqtt::{Client, Event, Limits, Outbox, Outgoing, Protocol, Settings, paho_fix};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use support::broker::Broker;
 use support::proxy::Proxy;
 use support::wait_until;
+use support::wire::Publish;
 use tokio::sync::mpsc;
 
 const PER_SECOND: u32 = 2000;
@@ -77,10 +78,15 @@ fn storm(protocol: Protocol, version: u8, messages: u32, kills: u32) {
         status.depth == 0 && status.in_flight == 0
     });
 
+    proxy.record(|record| in_order(&record.published));
     let status = outbox.status();
     let acknowledged: HashSet<String> = proxy.record(|record| {
         assert_eq!(record.malformed, [] as [String; 0]);
-        record.acknowledged.iter().map(|payload| String::from_utf8_lossy(&payload[..6.min(payload.len())]).into()).collect()
+        record
+            .acknowledged
+            .iter()
+            .map(|payload| String::from_utf8_lossy(&payload[..6.min(payload.len())]).into())
+            .collect()
     });
     let lost: Vec<u32> = (0..messages).filter(|number| !acknowledged.contains(&format!("{number:06}"))).collect();
     println!(
@@ -97,4 +103,20 @@ fn storm(protocol: Protocol, version: u8, messages: u32, kills: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(client.stop(Duration::from_secs(5)));
     assert!(!outbox.status().connected);
+}
+
+/// No message overtakes another on its topic, on no connection and not in between either.
+fn in_order(published: &[(usize, Publish)]) {
+    let mut last = HashMap::new();
+    for (connection, message) in published.iter().filter(|(_, message)| message.topic != "storm/availability") {
+        let number: u32 = std::str::from_utf8(&message.payload[..6]).unwrap().parse().unwrap();
+        let (on, before, highest) = last.entry(&message.topic).or_insert((&0, None, number));
+        assert!(
+            *on != connection || *before < Some(number),
+            "{number} after {before:?} on {}, connection {on}",
+            message.topic,
+        );
+        assert!(number <= *highest + 7, "{number} before {} on {}", *highest + 7, message.topic);
+        (*on, *before, *highest) = (connection, Some(number), number.max(*highest));
+    }
 }

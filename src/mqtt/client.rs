@@ -6,8 +6,8 @@ use super::outbox::{Outbox, Shared, Signal};
 use super::paho_fix;
 use bytes::Bytes;
 use paho_mqtt::{
-    AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5,
-    Message, Properties, PropertyCode,
+    AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5, Message, Properties,
+    PropertyCode,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -62,7 +62,8 @@ impl Client {
     /// Starts to connect, and goes on trying without end: a broker that is away is not an error.
     ///
     /// The last will is `offline`, retained, on `will_topic`, where every connect publishes `online` before anything
-    /// new is sent. Every connect makes the subscriptions anew, since a broker may have lost them. `events` is never
+    /// new is sent. Every connect makes the subscriptions anew, since a broker may have lost them. A subscription with
+    /// QoS 2 is made with QoS 1: a command may arrive twice, but a lost connection never loses it. `events` is never
     /// waited for: when it is nearly full, messages from the broker are refused, counted and logged; what happens to
     /// the connection is told as soon as there is room.
     ///
@@ -85,21 +86,15 @@ impl Client {
             }
         }
         let ways = ways(settings, will_topic)?;
-        let client = AsyncClient::new(
-            CreateOptionsBuilder::new()
-                .server_uri(&settings.urls[0])
-                .client_id(&settings.client_id)
-                .mqtt_version(version(settings.protocol))
-                // Far more than is ever in flight: the backlog is in the outbox.
-                .max_buffered_messages(10_000)
-                .finalize(),
-        )?;
-
         let shared = outbox.shared().clone();
         let refused = Arc::new(AtomicU64::new(0));
-        set_callbacks(&client, &shared, &refused, events.clone());
+        let make_client = {
+            let (settings, shared, refused, events) =
+                (settings.clone(), shared.clone(), refused.clone(), events.clone());
+            Box::new(move || library_client(&settings, &shared, &refused, &events))
+        };
         let (end, ended) = oneshot::channel();
-        let link = Link::new(client, ways, settings, will_topic, subscriptions, shared.clone(), events);
+        let link = Link::new(make_client, ways, settings, will_topic, subscriptions, shared.clone(), events)?;
         std::thread::Builder::new().name("mqtt".to_owned()).spawn(move || {
             link.run();
             // Nobody waits any more when this fails.
@@ -142,16 +137,25 @@ impl Drop for Client {
     }
 }
 
-/// They run on threads of the library, which hold its global lock: nothing here waits.
-fn set_callbacks(
-    client: &AsyncClient,
+fn library_client(
+    settings: &Settings,
     shared: &Arc<Shared>,
     refused: &Arc<AtomicU64>,
-    events: mpsc::Sender<Event>,
-) {
+    events: &mpsc::Sender<Event>,
+) -> paho_mqtt::Result<AsyncClient> {
+    let client = AsyncClient::new(
+        CreateOptionsBuilder::new()
+            .server_uri(settings.urls.first().map_or("", String::as_str))
+            .client_id(&settings.client_id)
+            .mqtt_version(version(settings.protocol))
+            // Far more than is ever in flight: the backlog is in the outbox.
+            .max_buffered_messages(10_000)
+            .finalize(),
+    )?;
+    // Callbacks run on threads of the library, which hold its global lock: nothing in them waits.
     // Some room is kept for what happens to the connection.
     let reserve = (events.max_capacity() / 2).min(8);
-    let (to, refused) = (shared.clone(), refused.clone());
+    let (to, refused, events) = (shared.clone(), refused.clone(), events.clone());
     client.set_message_callback(move |_, message| {
         let Some(message) = message else { return };
         if message.topic().is_empty() {
@@ -166,6 +170,7 @@ fn set_callbacks(
     client.set_connection_lost_callback(move |_| to.signal(Signal::Lost));
     let to = shared.clone();
     client.set_disconnected_callback(move |_, _, reason| to.signal(Signal::Closing(reason.to_string())));
+    Ok(client)
 }
 
 fn incoming(message: &Message) -> Incoming {
@@ -273,4 +278,3 @@ fn tls_options(settings: &Settings) -> Result<paho_mqtt::SslOptions, Error> {
     }
     Ok(options.finalize())
 }
-

@@ -2,6 +2,11 @@
 //!
 //! Every call into the library is made here, since each may wait for the library's global lock. What its callbacks have
 //! to tell comes as signals.
+//!
+//! Each connection has a client of the library of its own. One that was used again would keep what it had not written
+//! when the connection broke, and send that before what a broker that lost the session makes fail: messages would
+//! overtake each other. So everything that is not acknowledged goes back into the queue when a connection breaks, to its
+//! old place. The session at the broker lives on all the same, for what others send meanwhile.
 
 use super::client::CONNECT_TIMEOUT;
 use super::message::{Event, Outgoing, Protocol, Settings};
@@ -35,9 +40,13 @@ pub(super) struct Way {
     pub(super) resumed: ConnectOptions,
 }
 
+/// Makes a client of the library that signals what happens to it.
+pub(super) type MakeClient = Box<dyn Fn() -> paho_mqtt::Result<AsyncClient> + Send>;
+
 /// See the module.
 pub(super) struct Link {
     client: AsyncClient,
+    make_client: MakeClient,
     protocol: Protocol,
     ways: Vec<Way>,
     /// How long a broker keeps our session.
@@ -51,7 +60,7 @@ pub(super) struct Link {
     way: usize,
     failures: usize,
     pause: Duration,
-    /// When the last connection was lost, and with it the session began to age.
+    /// When the last connection was lost, and its session began to age.
     lost: Option<Instant>,
     /// What the broker said before it closed the connection.
     why: Option<String>,
@@ -98,16 +107,17 @@ enum Task {
 
 impl Link {
     pub(super) fn new(
-        client: AsyncClient,
+        make_client: MakeClient,
         ways: Vec<Way>,
         settings: &Settings,
         will_topic: &str,
         subscriptions: Vec<(String, u8)>,
         shared: Arc<Shared>,
         events: mpsc::Sender<Event>,
-    ) -> Self {
-        Self {
-            client,
+    ) -> paho_mqtt::Result<Self> {
+        Ok(Self {
+            client: make_client()?,
+            make_client,
             protocol: settings.protocol,
             ways,
             session: settings.session,
@@ -129,7 +139,7 @@ impl Link {
             held_until: None,
             overrun_logged: None,
             stop: None,
-        }
+        })
     }
 
     pub(super) fn run(mut self) {
@@ -191,12 +201,7 @@ impl Link {
                 }
             }
             Signal::Closing(why) => self.why = Some(why),
-            Signal::Lost => {
-                let why = self.why.take().unwrap_or_else(|| "the connection broke".to_owned());
-                self.lost = Some(Instant::now());
-                self.failures = 0;
-                self.try_again(why);
-            }
+            Signal::Lost => self.lose(),
             Signal::Overrun => {
                 if self.overrun_logged.is_none_or(|at| at.elapsed() > LONGEST_PAUSE) {
                     self.overrun_logged = Some(Instant::now());
@@ -240,7 +245,9 @@ impl Link {
         self.connection += 1;
         self.unanswered = 0;
         // When it gets lost, so does the connection, and the next one has a greeting of its own.
-        if let Ok(token) = self.client.try_publish(Message::new_retained(self.will_topic.as_str(), "online", QoS::AtLeastOnce)) {
+        if let Ok(token) =
+            self.client.try_publish(Message::new_retained(self.will_topic.as_str(), "online", QoS::AtLeastOnce))
+        {
             self.start(Operation::Greeting(token));
         }
         for (filter, qos) in self.subscriptions.clone() {
@@ -256,11 +263,8 @@ impl Link {
         if !matches!(self.phase, Phase::Connected) {
             return; // It is made with all others on the next connect.
         }
-        let qos = match qos {
-            0 => QoS::AtMostOnce,
-            1 => QoS::AtLeastOnce,
-            _ => QoS::ExactlyOnce,
-        };
+        // QoS 2 needs a memory of what has arrived, which the client of one connection has not.
+        let qos = if qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         self.unanswered += 1;
         let token = self.client.subscribe(filter, qos);
         self.start(Operation::Subscribe { filter: filter.to_owned(), connection: self.connection, token });
@@ -330,6 +334,22 @@ impl Link {
         }
     }
 
+    fn lose(&mut self) {
+        if !matches!(self.phase, Phase::Connected) {
+            return;
+        }
+        match (self.make_client)() {
+            // The new one is made before the old one goes: the library ends its threads with its last client.
+            Ok(client) => drop(std::mem::replace(&mut self.client, client)),
+            Err(error) => return warn!("no connection to the broker any more: {error}"),
+        }
+        take_back(&self.shared, self.operations.drain());
+        self.lost = Some(Instant::now());
+        self.failures = 0;
+        let why = self.why.take().unwrap_or_else(|| "the connection broke".to_owned());
+        self.try_again(why);
+    }
+
     fn try_again(&mut self, why: String) {
         let now = Instant::now();
         let at = if 0 < self.failures && self.failures < self.ways.len() {
@@ -370,14 +390,8 @@ impl Link {
         let Self { client, operations, shared, .. } = self;
         // No callback comes after this.
         drop(client);
-        let mut state = shared.lock();
-        state.queue.disconnected();
-        for operation in operations.into_values() {
-            if let Operation::Publish(number, _) = operation {
-                state.queue.lost(number);
-            }
-        }
-        state.signals.clear();
+        take_back(&shared, operations);
+        shared.lock().signals.clear();
     }
 
     fn say_goodbye(&self) {
@@ -394,6 +408,17 @@ impl Link {
         let left = self.client.disconnect(options.finalize()).wait_for(GOODBYE);
         if let Err(error) = told.and(left.map(|_| ())) {
             warn!("the broker may not know that this agent is offline: {error}");
+        }
+    }
+}
+
+/// What a client that is gone has not delivered waits again.
+fn take_back(shared: &Shared, operations: impl IntoIterator<Item = (u64, Operation)>) {
+    let mut state = shared.lock();
+    state.queue.disconnected();
+    for (_, operation) in operations {
+        if let Operation::Publish(number, _) = operation {
+            state.queue.lost(number);
         }
     }
 }

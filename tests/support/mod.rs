@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod broker;
+pub mod fake;
 pub mod peer;
 pub mod proxy;
 pub mod wire;

@@ -75,8 +75,6 @@ impl Peer {
             correlation_data: Some(correlation.into()),
             ..PublishProperties::default()
         };
-        self.client
-            .publish_with_properties(topic, QoS::AtLeastOnce, false, payload.to_owned(), properties)
-            .unwrap();
+        self.client.publish_with_properties(topic, QoS::AtLeastOnce, false, payload.to_owned(), properties).unwrap();
     }
 }

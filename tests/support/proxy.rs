@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 /// What went over all connections so far.
 #[derive(Debug, Default)]
 pub struct Record {
-    /// PUBLISH packets of the client.
-    pub published: Vec<Publish>,
+    /// PUBLISH packets of the client, with the number of their connection.
+    pub published: Vec<(usize, Publish)>,
     /// Payloads of the client's messages that the broker acknowledged.
     pub acknowledged: Vec<Vec<u8>>,
     /// Connections that the client made.
@@ -88,7 +88,11 @@ impl Shared {
         client.set_nodelay(true).unwrap();
         broker.set_nodelay(true).unwrap();
         self.open.lock().unwrap().extend([client.try_clone().unwrap(), broker.try_clone().unwrap()]);
-        self.record.lock().unwrap().connections += 1;
+        let number = {
+            let mut record = self.record.lock().unwrap();
+            record.connections += 1;
+            record.connections
+        };
         drop(refusing);
         // By packet identifier: what waits for an acknowledgement on this connection.
         let waiting = Arc::new(Mutex::new(HashMap::new()));
@@ -96,7 +100,8 @@ impl Shared {
         let (client_end, broker_end) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
         let waiting_too = waiting.clone();
         std::thread::spawn(move || {
-            of_client.pump("client", client, broker_end, |shared, packet| shared.from_client(packet, &waiting_too));
+            of_client
+                .pump("client", client, broker_end, |shared, packet| shared.from_client(number, packet, &waiting_too));
         });
         std::thread::spawn(move || {
             of_broker.pump("broker", broker, client_end, |shared, packet| shared.from_broker(packet, &waiting));
@@ -133,13 +138,18 @@ impl Shared {
         let _ = to.shutdown(Shutdown::Both);
     }
 
-    fn from_client(&self, packet: &Packet, waiting: &Mutex<HashMap<u16, Vec<u8>>>) -> Result<(), String> {
+    fn from_client(
+        &self,
+        number: usize,
+        packet: &Packet,
+        waiting: &Mutex<HashMap<u16, Vec<u8>>>,
+    ) -> Result<(), String> {
         if packet.kind() == kind::PUBLISH {
             let publish = packet.publish(self.version)?;
             if let Some(id) = publish.id {
                 waiting.lock().unwrap().insert(id, publish.payload.clone());
             }
-            self.record.lock().unwrap().published.push(publish);
+            self.record.lock().unwrap().published.push((number, publish));
         }
         Ok(())
     }

@@ -1,0 +1,94 @@
+//! A broker that does what it is told, down to the byte.
+
+use super::wire::{self, Packet, kind};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+/// Accepts everything, acknowledges everything, and never closes a connection by itself.
+pub struct FakeBroker {
+    address: SocketAddr,
+    /// What clients send, in order over all connections.
+    pub packets: Receiver<Packet>,
+    latest: Arc<Mutex<Option<TcpStream>>>,
+}
+
+impl FakeBroker {
+    /// Speaks this version: 4 for MQTT 3.1.1, 5 for 5. From the second connection on it says that it has the session,
+    /// if it shall.
+    pub fn start(version: u8, keeps_session: bool) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (to, packets) = channel();
+        let latest = Arc::new(Mutex::new(None));
+        let newest = latest.clone();
+        std::thread::spawn(move || {
+            for (count, stream) in listener.incoming().flatten().enumerate() {
+                let (to, newest) = (to.clone(), newest.clone());
+                let present = keeps_session && count > 0;
+                std::thread::spawn(move || serve(stream, version, present, &to, &newest));
+            }
+        });
+        Self { address, packets, latest }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://{}", self.address)
+    }
+
+    /// Sends these bytes on the newest connection.
+    pub fn say(&self, bytes: &[u8]) {
+        self.latest.lock().unwrap().as_ref().expect("a connection").write_all(bytes).unwrap();
+    }
+
+    /// Closes the newest connection.
+    pub fn hang_up(&self) {
+        self.latest.lock().unwrap().as_ref().expect("a connection").shutdown(Shutdown::Both).unwrap();
+    }
+}
+
+fn serve(mut stream: TcpStream, version: u8, present: bool, to: &Sender<Packet>, newest: &Mutex<Option<TcpStream>>) {
+    let mut buffer = [0; 4096];
+    let mut pending = Vec::new();
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        pending.extend_from_slice(&buffer[..count]);
+        while let Some(packet) = wire::next(&mut pending).unwrap() {
+            let v5 = version == 5;
+            let answer = match packet.kind() {
+                kind::CONNECT => {
+                    *newest.lock().unwrap() = Some(stream.try_clone().unwrap());
+                    acknowledgement(kind::CONNACK << 4, &[u8::from(present), 0], if v5 { &[0] } else { &[] })
+                }
+                kind::PUBLISH => match (packet.head >> 1 & 3, packet.publish(version).unwrap().id) {
+                    (1, Some(id)) => acknowledgement(kind::PUBACK << 4, &id.to_be_bytes(), &[]),
+                    (2, Some(id)) => acknowledgement(kind::PUBREC << 4, &id.to_be_bytes(), &[]),
+                    _ => Vec::new(),
+                },
+                kind::PUBREL => acknowledgement(kind::PUBCOMP << 4, &packet.id().to_be_bytes(), &[]),
+                kind::SUBSCRIBE => acknowledgement(9 << 4, &packet.id().to_be_bytes(), if v5 { &[0, 1] } else { &[1] }),
+                kind::UNSUBSCRIBE => {
+                    acknowledgement(11 << 4, &packet.id().to_be_bytes(), if v5 { &[0, 0] } else { &[] })
+                }
+                kind::PINGREQ => vec![13 << 4, 0],
+                _ => Vec::new(),
+            };
+            if to.send(packet).is_err() {
+                return;
+            }
+            // A client that has hung up meanwhile is read to its end.
+            let _ = stream.write_all(&answer);
+        }
+    }
+}
+
+fn acknowledgement(head: u8, start: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![head, u8::try_from(start.len() + rest.len()).unwrap()];
+    bytes.extend_from_slice(start);
+    bytes.extend_from_slice(rest);
+    bytes
+}
