@@ -2,9 +2,11 @@
 //! such a tree into any `serde::Deserialize` type and reports **every** problem, each with its place.
 
 pub mod node;
+pub mod placed;
 pub mod read;
 pub mod types;
 
 pub use node::{Content, Node, Place};
-pub use read::{Problem, read};
+pub use placed::{OneOrMany, Placed};
+pub use read::{Problem, read, read_rest};
 pub use types::{Frequency, Span};
