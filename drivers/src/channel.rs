@@ -1,5 +1,6 @@
 //! What a sensor measures: names, units and limits, in the terms of Home Assistant.
 
+use crate::fault::Fault;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
@@ -55,4 +56,16 @@ impl Channel {
     pub fn switch(name: impl Into<Cow<'static, str>>, quantity: Quantity) -> Self {
         Self { name: name.into(), quantity, range: None }
     }
+}
+
+/// Gives `value` back if the part can measure it; `what` names the quantity in the message.
+///
+/// # Errors
+/// [`FaultKind::Corrupt`](crate::FaultKind::Corrupt) if it is outside of `range`, or not a number.
+pub fn within(value: f64, range: &RangeInclusive<f64>, what: &str) -> Result<f64, Fault> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (start, end) = (range.start(), range.end());
+    Err(Fault::corrupt(format!("{what} of {value:.2} is outside of what the part can measure, {start} to {end}")))
 }

@@ -56,6 +56,8 @@ pub struct Driver {
     pub attachments: &'static [Attachment],
     /// A stanza to paste: all of the list item, in YAML, beginning with `- id:`.
     pub example: &'static str,
+    /// The part with its options left at their defaults.
+    pub defaults: fn() -> Spec,
     /// JSON Schema of the driver's own options.
     pub schema: fn() -> schemars::Schema,
     /// Reads the driver's own options: a map without the keys that are common to all. Every problem is reported at

@@ -91,6 +91,12 @@ impl Fault {
         Self::new(FaultKind::Rejected, message)
     }
 
+    /// The same, with the name of the channel that it is about.
+    #[must_use]
+    pub fn on(self, channel: &str) -> Self {
+        Self { message: format!("{channel}: {}", self.message), ..self }
+    }
+
     /// A failed I2C transfer; `doing` completes "while …": "reading the identity register 0xD0".
     #[allow(clippy::needless_pass_by_value)] // as embedded-hal's methods return it: for map_err
     pub fn i2c<E: embedded_hal::i2c::Error>(error: E, doing: &str) -> Self {

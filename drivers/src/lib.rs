@@ -16,7 +16,12 @@ pub mod sensor;
 pub mod sim;
 pub mod value;
 
+pub mod ads1115;
+pub mod bme280;
+pub mod digital_input;
+pub mod mcp3008;
 pub mod sht4x;
+pub mod switch;
 
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
@@ -26,7 +31,8 @@ pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
-pub static DRIVERS: &[&Driver] = &[&sht4x::DRIVER];
+pub static DRIVERS: &[&Driver] =
+    &[&ads1115::DRIVER, &bme280::DRIVER, &digital_input::DRIVER, &mcp3008::DRIVER, &sht4x::DRIVER, &switch::DRIVER];
 
 /// The driver of this name.
 #[must_use]

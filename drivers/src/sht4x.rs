@@ -7,9 +7,9 @@ mod tests;
 
 pub mod sim;
 
-use crate::channel::{Channel, Quantity};
+use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::options::read;
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
@@ -17,7 +17,8 @@ use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::{JsonSchema, schema_for};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// The driver's entry in the list.
@@ -34,6 +35,7 @@ pub static DRIVER: Driver = Driver {
   address: 0x44
   every: 10s
 ",
+    defaults: || Spec::Sensor(Arc::new(Options::default())),
     schema: || schema_for!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
@@ -41,6 +43,11 @@ pub static DRIVER: Driver = Driver {
 /// Index of each channel.
 const TEMPERATURE: usize = 0;
 const HUMIDITY: usize = 1;
+
+/// Section 2.2: the range of operation in °C.
+const TEMPERATURE_RANGE: RangeInclusive<f64> = -40.0..=125.0;
+/// Section 2.1: the range in %.
+const HUMIDITY_RANGE: RangeInclusive<f64> = 0.0..=100.0;
 
 /// Section 4.5, table 8: read the serial number.
 const READ_SERIAL: u8 = 0x89;
@@ -59,8 +66,8 @@ pub struct Options {
     pub repeatability: Repeatability,
 }
 
-/// Section 3.1, table 5.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+/// How exact a measurement is (section 3.1, table 5).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Repeatability {
     /// 8.3 ms; noise 0.04 °C, 0.08 %.
@@ -101,8 +108,8 @@ pub struct Sht4x<I, D> {
 }
 
 impl<I: I2c, D: DelayNs> Sht4x<I, D> {
-    /// Resets the part and reads its serial number, which has a checksum: the part has no identity register, and
-    /// what gives a right checksum twice is one.
+    /// Resets the part and reads its serial number: it has no identity register, but whatever knows the command and
+    /// gives a right checksum twice is an SHT4x.
     ///
     /// # Errors
     /// Absent, wrong chip (wrong checksums), or a failed transfer.
@@ -113,7 +120,7 @@ impl<I: I2c, D: DelayNs> Sht4x<I, D> {
         part.send(READ_SERIAL, "asking for the serial number")?;
         part.delay.delay_us(SERIAL_TIME_US);
         part.receive("reading the serial number").map_err(|fault| match fault.kind {
-            crate::FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT4x: {fault}")),
+            FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT4x: {fault}")),
             _ => fault,
         })?;
         Ok(part)
@@ -142,8 +149,12 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Sht4x<I, D> {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
         self.send(self.repeatability.command(), "starting a measurement")?;
         self.delay.delay_us(self.repeatability.time_us());
-        let [temperature, humidity] = self.receive("reading the measurement")?;
-        out.number(TEMPERATURE, celsius(temperature));
+        let [temperature, humidity] = self.receive("reading the measurement").map_err(|fault| match fault.kind {
+            // It acknowledged the command: it is there, and refuses to be read while it measures (section 4.3).
+            FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
+            _ => fault,
+        })?;
+        out.number(TEMPERATURE, within(celsius(temperature), &TEMPERATURE_RANGE, "a temperature in °C")?);
         out.number(HUMIDITY, percent(humidity));
         Ok(())
     }
@@ -152,9 +163,8 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Sht4x<I, D> {
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
         vec![
-            // Section 2.2: the range of operation.
-            Channel::number("temperature", Quantity::TEMPERATURE, -40.0..=125.0),
-            Channel::number("humidity", Quantity::HUMIDITY, 0.0..=100.0),
+            Channel::number("temperature", Quantity::TEMPERATURE, TEMPERATURE_RANGE),
+            Channel::number("humidity", Quantity::HUMIDITY, HUMIDITY_RANGE),
         ]
     }
 
@@ -178,7 +188,7 @@ fn celsius(raw: u16) -> f64 {
 /// Relative humidity in % of a raw word (section 4.6, formula 1). The formula reaches beyond what is possible at both
 /// ends, where the section says to crop.
 fn percent(raw: u16) -> f64 {
-    (-6.0 + 125.0 * f64::from(raw) / 65_535.0).clamp(0.0, 100.0)
+    (-6.0 + 125.0 * f64::from(raw) / 65_535.0).clamp(*HUMIDITY_RANGE.start(), *HUMIDITY_RANGE.end())
 }
 
 /// CRC-8 with polynomial 0x31, start 0xFF (section 4.4, table 7).

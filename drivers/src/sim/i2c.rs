@@ -1,11 +1,10 @@
 //! A simulated I2C bus.
 
-use super::{SharedPart, lock};
+use super::{SharedPart, hex, lock};
 use crate::fault::FaultKind;
 use crate::port::PortError;
 use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 /// A bus and its parts. Clones are handles to the same bus.
@@ -111,20 +110,15 @@ impl I2c for I2cBus {
 }
 
 fn transcript(address: u8, operations: &[Operation<'_>], error: Option<&PortError>) -> String {
-    let mut line = format!("{address:02x}");
-    if let Some(error) = error {
-        let _ = write!(line, " {error}"); // to a String: cannot fail
-        return line;
+    let segments: Vec<_> = operations
+        .iter()
+        .map(|operation| match operation {
+            Operation::Write(bytes) => format!("W{}", hex(bytes)),
+            Operation::Read(bytes) => format!("R{}", hex(bytes)),
+        })
+        .collect();
+    match error {
+        Some(error) => format!("{address:02x} {error}"),
+        None => format!("{address:02x} {}", segments.join(" · ")),
     }
-    for (index, operation) in operations.iter().enumerate() {
-        let (way, bytes): (_, &[u8]) = match operation {
-            Operation::Write(bytes) => ("W", bytes),
-            Operation::Read(bytes) => ("R", bytes),
-        };
-        let _ = write!(line, "{}{way}", if index == 0 { " " } else { " · " });
-        for byte in bytes {
-            let _ = write!(line, " {byte:02x}");
-        }
-    }
-    line
 }
