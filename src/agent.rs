@@ -109,7 +109,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let (events_in, mut events) = mpsc::channel(EVENTS);
     let subscriptions = topics.subscriptions(config.discovery.as_deref());
     let subscriptions = subscriptions.into_iter().map(|topic| (topic, 1)).collect();
-    let client = Client::start(&config.mqtt, &topics.agent_availability(), subscriptions, outbox, events_in)
+    let client = Client::start(&config.mqtt, Some(&topics.agent_availability()), subscriptions, outbox, events_in)
         .context("the MQTT client cannot be set up")?;
     let mut agent = Agent {
         running_actuators: config.actuators.iter().map(|actuator| actuator.id.clone()).collect(),
@@ -127,12 +127,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     }
     agent.reporter.publish_health();
     tell_systemd(&[sd_notify::NotifyState::Ready]);
-    info!(
-        "{}: {} sensors, {} actuators",
-        agent.config.agent,
-        agent.config.sensors.len(),
-        agent.config.actuators.len()
-    );
+    info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
     tokio::spawn(feed_systemd(watchdog.clone()));
 
     let mut health = tokio::time::interval(HEALTH);

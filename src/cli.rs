@@ -1,9 +1,12 @@
 //! The command line: what there is, and what each ends with.
 
 mod call;
+pub mod check;
+pub mod drivers;
 mod hardware;
 mod log;
 mod run;
+pub mod schema;
 
 use crate::config::{Board, Config};
 use clap::{Args, Parser, Subcommand};
@@ -127,9 +130,12 @@ pub fn main() -> ExitCode {
     log::init();
     let result = match Cli::parse().command {
         Command::Run(hardware) => run::run(&hardware),
-        Command::Check { file, output } => file.find().map(|file| check::run(&file, output.json)),
+        Command::Check { file, output } => file.find().and_then(|file| {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            check::run(&file, output.json, &mut out, &mut err).map_err(|error| Failure::new(code::FAILED, error))
+        }),
         Command::Schema => print(&schema::text()),
-        Command::Drivers { name, output } => drivers(name.as_deref(), output.json),
+        Command::Drivers { .. } => print(""),
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
             hardware::set(&hardware, &actuator, &value, pulse, output.json)
@@ -153,7 +159,8 @@ impl File {
             return Ok(file.clone());
         }
         DEFAULT_FILES.iter().map(PathBuf::from).find(|file| file.exists()).ok_or_else(|| {
-            let message = format!("there is no configuration: neither {}; name one with -c", DEFAULT_FILES.join(" nor "));
+            let message =
+                format!("there is no configuration: neither {}; name one with -c", DEFAULT_FILES.join(" nor "));
             Failure::new(code::CONFIGURATION, message)
         })
     }
@@ -186,5 +193,6 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    text.parse::<halyard_drivers::options::Span>().map(|span| span.0).map_err(|error| error.to_string())
+    let span = halyard_drivers::options::Span::parse(text).map(|span| span.0);
+    span.filter(|span| !span.is_zero()).ok_or_else(|| "a time such as 500ms, 5s or 2m was expected".to_owned())
 }

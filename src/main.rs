@@ -1,3 +1,5 @@
 //! The `halyard` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    halyard::cli::main()
+}

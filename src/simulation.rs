@@ -7,6 +7,7 @@ mod world;
 
 pub use world::{Influence, World};
 
+use crate::bus::Simulated;
 use crate::config::{ActuatorConfig, At, Config, LineName, SensorConfig, Source};
 use halyard_drivers::port::{OutputPort, Wire};
 use halyard_drivers::sim::{Line, SharedPart};
@@ -167,3 +168,13 @@ fn between(random: &mut fastrand::Rng, (from, to): (f64, f64)) -> Duration {
 
 #[cfg(test)]
 mod tests;
+
+impl Stage for Simulated {
+    fn part(&self, at: &At) -> Option<SharedPart> {
+        Self::part(self, at)
+    }
+
+    fn line(&self, name: &LineName) -> Line {
+        Self::line(self, name)
+    }
+}

@@ -47,7 +47,7 @@ fn invalid_topics_do_not_get_through_and_do_no_harm() {
         let settings = Settings { protocol, ..Settings::new(vec![broker.url()], "agent") };
         let (to, mut events) = mpsc::channel(64);
         let outbox = Outbox::new(Limits::default());
-        let client = Client::start(&settings, "t/availability", Vec::new(), outbox.clone(), to).unwrap();
+        let client = Client::start(&settings, Some("t/availability"), Vec::new(), outbox.clone(), to).unwrap();
         wait_until("the connection", || matches!(events.try_recv(), Ok(Event::Connected)));
 
         let invalid: [&[u8]; 7] = [b"t/\0/set", b"\0", b"t\0", b"t/\xff", b"\xc0\x80", b"\xed\xa0\x80", b""];

@@ -223,7 +223,10 @@ fn outputs() {
             port.set_state(high.into()).unwrap();
             assert_eq!((outside.is_high(), port.is_set_high().unwrap()), (high, high));
         }
-        assert_eq!(message(bus.output(&offset("gpiochip0", 27))), "the line gpiochip0/27 is in use by \"halyard\" (EBUSY)");
+        assert_eq!(
+            message(bus.output(&offset("gpiochip0", 27))),
+            "the line gpiochip0/27 is in use by \"halyard\" (EBUSY)"
+        );
         drop(port);
 
         let low = Outside::of(22);
@@ -251,7 +254,9 @@ fn lines_that_cannot_be_had() {
         assert!(message(bus.output(&offset("gpiochip7", 0))).starts_with("there is no /dev/gpiochip7"));
         assert_eq!(message(bus.output(&offset("null", 0))), "/dev/null is not a GPIO chip");
         let debounce = Duration::from_secs(5_000);
-        assert!(message(bus.input(&name("GPIO17"), InputSettings { debounce, ..Default::default() })).contains("71 min"));
+        assert!(
+            message(bus.input(&name("GPIO17"), InputSettings { debounce, ..Default::default() })).contains("71 min")
+        );
 
         command("lab-gpio", &["create", "second", "--names", "PUMP,GPIO17"]);
         assert_eq!(

@@ -33,7 +33,7 @@ fn case(protocol: Protocol, version: u8, keeps_session: bool, qos: u8) {
     let outbox = Outbox::new(Limits::default());
     let settings = Settings { protocol, ..Settings::new(vec![broker.url()], "agent") };
     let (to, mut events) = mpsc::channel(16);
-    let client = Client::start(&settings, "t/availability", Vec::new(), outbox.clone(), to).unwrap();
+    let client = Client::start(&settings, Some("t/availability"), Vec::new(), outbox.clone(), to).unwrap();
     wait_until("the connection", || matches!(events.try_recv(), Ok(Event::Connected)));
 
     let send = |payload: &str| {

@@ -34,7 +34,7 @@ fn storm(protocol: Protocol, version: u8, messages: u32, kills: u32) {
     let outbox = Outbox::new(Limits { messages: messages as usize, ..Limits::default() });
     let settings = Settings { protocol, ..Settings::new(vec![proxy.url()], "storm") };
     let (to, mut events) = mpsc::channel(64);
-    let client = Client::start(&settings, "storm/availability", Vec::new(), outbox.clone(), to).unwrap();
+    let client = Client::start(&settings, Some("storm/availability"), Vec::new(), outbox.clone(), to).unwrap();
     wait_until("the first connection", || matches!(events.try_recv(), Ok(Event::Connected)));
 
     // Commands come in all the while, so that both directions are busy when the line breaks.

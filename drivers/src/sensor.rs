@@ -99,7 +99,7 @@ pub struct Edge {
 }
 
 /// A sensor that is told: edges of a line go in, samples come out. Nothing here waits or touches hardware.
-pub trait EdgeSensor: Send {
+pub trait EdgeSensor: Send + Sync {
     /// The level found at the start, or again after the line was lost and found.
     fn level(&mut self, level: Edge, emit: &mut dyn FnMut(SystemTime, Sample));
 

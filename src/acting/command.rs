@@ -141,13 +141,13 @@ fn from_json(map: &Map<String, Json>, now: SystemTime) -> Result<Command, Refusa
     .map_err(|message| refuse(Reason::UnknownValue, message))?;
     let span = |key: &str| match map.get(key) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => match text.parse::<Span>() {
-            Ok(Span(span)) if span.is_zero() => Err(malformed(format!("`{key}` must be longer than 0"))),
-            Ok(Span(span)) if span > LONGEST_SPAN => Err(malformed(format!("`{key}` is longer than seven days"))),
-            Ok(Span(span)) => Ok(Some(span)),
-            Err(error) => Err(malformed(format!("`{key}`: {error}"))),
+        Some(Json::String(text)) => match Span::parse(text) {
+            Some(Span(span)) if span.is_zero() => Err(malformed(format!("`{key}` must be longer than 0"))),
+            Some(Span(span)) if span > LONGEST_SPAN => Err(malformed(format!("`{key}` is longer than seven days"))),
+            Some(Span(span)) => Ok(Some(span)),
+            None => Err(malformed(format!("`{key}` must be a duration such as \"5s\""))),
         },
-        Some(_) => Err(malformed(format!("`{key}` must be a text such as \"5s\""))),
+        Some(_) => Err(malformed(format!("`{key}` must be a duration such as \"5s\""))),
     };
     let sent = match map.get("time") {
         None | Some(Json::Null) => now,

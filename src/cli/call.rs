@@ -85,7 +85,7 @@ impl Call {
         let outbox = Outbox::new(Limits::default());
         let (events_in, mut events) = mpsc::channel(64);
         let result_topic = topics.result(actuator);
-        let client = Client::start_visitor(settings, vec![(result_topic.clone(), 1)], outbox.clone(), events_in)
+        let client = Client::start(settings, None, vec![(result_topic.clone(), 1)], outbox.clone(), events_in)
             .map_err(|error| Failure::new(code::CONFIGURATION, error))?;
         let answer = async {
             let mut why = "the broker does not answer".to_owned();
@@ -94,7 +94,8 @@ impl Call {
                 match timeout_at(limit, events.recv()).await {
                     Ok(Some(Event::Connected)) if !sent => {
                         sent = true;
-                        why = format!("no result from {} within {:?}: is the agent running?", self.target, self.timeout);
+                        why =
+                            format!("no result from {} within {:?}: is the agent running?", self.target, self.timeout);
                         outbox.send(self.command(&id, value, topics.set(actuator)));
                     }
                     Ok(Some(Event::Disconnected { why: reason })) if !sent => why = reason,

@@ -101,14 +101,18 @@ pub(super) fn set(
     if let (None, Some(limit)) = (pulse, chosen.max_on)
         && value != Wanted::Value(chosen.spec.control().off())
     {
-        let message = format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");
+        let message =
+            format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");
         return Err(Failure::new(code::USAGE, message));
     }
     let outcome = wait(drive(&config, chosen, value, pulse))??;
     let state = outcome.state.as_ref().map(json_of);
     if json {
         let reason = outcome.reason.map(Reason::name);
-        print(&json!({ "status": outcome.status(), "state": state, "reason": reason, "message": outcome.message }).to_string())?;
+        print(
+            &json!({ "status": outcome.status(), "state": state, "reason": reason, "message": outcome.message })
+                .to_string(),
+        )?;
     }
     match (outcome.reason, outcome.state) {
         (None, state) => {
@@ -135,7 +139,8 @@ async fn drive(
     let bus = crate::bus::open(config.board, config);
     let mut gate = Gate::new(Instant::now());
     let mut devices = BTreeMap::new();
-    let involved = config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
+    let involved =
+        config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
     for actuator in involved {
         let mut device = device(actuator, &bus);
         let found = device.call(|driver| driver.read()).await.map_err(|fault| failure(actuator, &fault))?;

@@ -1,7 +1,7 @@
 //! Configurations for tests of what is above them, without a file.
 
 use super::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
-use crate::mqtt::{Protocol, Settings};
+use crate::mqtt::Settings;
 use halyard_drivers::{ActuatorSpec, Value, sht4x};
 use std::sync::Arc;
 
@@ -11,13 +11,7 @@ pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Con
         agent: "greenhouse".into(),
         board: Board::Simulated,
         broker: None,
-        mqtt: Settings {
-            urls: Vec::new(),
-            client_id: String::new(),
-            username: None,
-            password: None,
-            protocol: Protocol::V5,
-        },
+        mqtt: Settings::new(Vec::new(), ""),
         base: "halyard".into(),
         discovery: Some("homeassistant".into()),
         sensors,

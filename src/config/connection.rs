@@ -1,8 +1,8 @@
 //! The agent's id and the way to the broker.
 
 use super::written::{self, RESERVED, is_id};
-use crate::mqtt::{Protocol, Settings};
 use crate::mqtt::message::Secret;
+use crate::mqtt::{Protocol, Settings};
 use halyard_drivers::options::{Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -149,11 +149,9 @@ mod tests {
 
     #[test]
     fn addresses_to_connect_to() {
-        for (listen, address) in [
-            ("0.0.0.0:1884", "127.0.0.1:1884"),
-            ("[::]:1883", "[::1]:1883"),
-            ("192.168.0.4:1883", "192.168.0.4:1883"),
-        ] {
+        for (listen, address) in
+            [("0.0.0.0:1884", "127.0.0.1:1884"), ("[::]:1883", "[::1]:1883"), ("192.168.0.4:1883", "192.168.0.4:1883")]
+        {
             assert_eq!(reachable(listen.parse().unwrap()), address.parse().unwrap());
         }
     }

@@ -4,14 +4,11 @@
 //! text ─ yaml ─ tree with places ─ external ─ texts from files and variables ─ resolve ─ Config
 //! ```
 
-<<<<<<< HEAD
+mod actuator;
 #[cfg(test)]
 pub(crate) mod build;
-=======
-mod actuator;
 mod connection;
 mod external;
->>>>>>> config
 pub mod model;
 pub mod report;
 mod resolve;
@@ -23,6 +20,7 @@ mod yaml;
 
 pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
 pub use report::{Finding, Position, Report};
+pub use written::is_id;
 
 use halyard_drivers::options::Problem;
 use std::fs::File;

@@ -18,16 +18,13 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
-    let settings =
-        connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+    let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
 
     let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new() };
     let sensors: Vec<_> =
         stanzas(root, "sensors").iter().map(|node| sensor::resolve(node, &mut seen, problems)).collect();
-    let mut actuators: Vec<_> = stanzas(root, "actuators")
-        .iter()
-        .filter_map(|node| actuator::resolve(node, &mut seen, problems))
-        .collect();
+    let mut actuators: Vec<_> =
+        stanzas(root, "actuators").iter().filter_map(|node| actuator::resolve(node, &mut seen, problems)).collect();
     actuator::interlock(&mut actuators, &seen, problems);
 
     Some(Config {

@@ -159,7 +159,11 @@ impl<'d> Stanza<'d> {
                 let (address, place) = match keys.address {
                     Some(address) => (check_address(&address, addresses, problems)?, address.place),
                     // What is there but cannot be read was reported.
-                    None if self.attachment.get("address").is_some_and(|node| !matches!(node.content, Content::Null)) => {
+                    None if self
+                        .attachment
+                        .get("address")
+                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
+                    {
                         return None;
                     }
                     None => match addresses {
@@ -250,7 +254,12 @@ fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> Str
         return unknown_key(key, &all);
     }
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    format!("unknown key {}; {} has {} of its own", quote(key), driver.name, alternatives(&own).replace(" or ", " and "))
+    format!(
+        "unknown key {}; {} has {} of its own",
+        quote(key),
+        driver.name,
+        alternatives(&own).replace(" or ", " and ")
+    )
 }
 
 /// The keys that say where parts of this driver are connected.

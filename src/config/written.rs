@@ -226,7 +226,6 @@ fn is_topic(text: &str) -> bool {
         && text.split('/').all(|level| !level.is_empty())
 }
 
-
 /// A broker's URL as it is written: a text that may have a password in it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Url(pub String);

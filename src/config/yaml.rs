@@ -7,7 +7,9 @@
 use super::report::{Finding, Position, Report};
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::{Content, Node, Place, Problem};
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use std::collections::HashSet;
 use std::fmt;
 

@@ -61,8 +61,8 @@ pub enum Error {
 impl Client {
     /// Starts to connect, and goes on trying without end: a broker that is away is not an error.
     ///
-    /// The last will is `offline`, retained, on `will_topic`, where every connect publishes `online` before anything
-    /// new is sent. Every connect makes the subscriptions anew, since a broker may have lost them. A subscription with
+    /// The last will is `offline`, retained, on `will_topic`, if there is one, where every connect publishes `online`
+    /// before anything new is sent. Every connect makes the subscriptions anew, since a broker may have lost them. A subscription with
     /// QoS 2 is made with QoS 1: a command may arrive twice, but a lost connection never loses it. `events` is never
     /// waited for: when it is nearly full, messages from the broker are refused, counted and logged; what happens to
     /// the connection is told as soon as there is room.
@@ -71,7 +71,7 @@ impl Client {
     /// When there is no connecting with these settings.
     pub fn start(
         settings: &Settings,
-        will_topic: &str,
+        will_topic: Option<&str>,
         subscriptions: Vec<(String, u8)>,
         outbox: Outbox,
         events: mpsc::Sender<Event>,
@@ -80,7 +80,7 @@ impl Client {
             return Err(Error::Unguarded);
         }
         check_urls(&settings.urls)?;
-        for topic in subscriptions.iter().map(|(filter, _)| filter.as_str()).chain([will_topic]) {
+        for topic in subscriptions.iter().map(|(filter, _)| filter.as_str()).chain(will_topic) {
             if topic.is_empty() || topic.contains('\0') {
                 return Err(Error::Topic(topic.to_owned()));
             }
@@ -217,7 +217,7 @@ fn version(protocol: Protocol) -> u32 {
 }
 
 /// How to connect to each of the brokers.
-fn ways(settings: &Settings, will_topic: &str) -> Result<Vec<Way>, Error> {
+fn ways(settings: &Settings, will_topic: Option<&str>) -> Result<Vec<Way>, Error> {
     let mut options = connect_options(settings, will_topic)?;
     let mut to = |url: &str, fresh| {
         options.server_uris(&[url]);
@@ -232,13 +232,12 @@ fn ways(settings: &Settings, will_topic: &str) -> Result<Vec<Way>, Error> {
 }
 
 /// All but the broker's URL and whether its session shall go on.
-fn connect_options(settings: &Settings, will_topic: &str) -> Result<ConnectOptionsBuilder, Error> {
+fn connect_options(settings: &Settings, will_topic: Option<&str>) -> Result<ConnectOptionsBuilder, Error> {
     let mut options = ConnectOptionsBuilder::with_mqtt_version(version(settings.protocol));
-    options
-        .keep_alive_interval(settings.keep_alive)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .max_inflight(100)
-        .will_message(Message::new_retained(will_topic, "offline", 1));
+    options.keep_alive_interval(settings.keep_alive).connect_timeout(CONNECT_TIMEOUT).max_inflight(100);
+    if let Some(topic) = will_topic {
+        options.will_message(Message::new_retained(topic, "offline", 1));
+    }
     if let Some(name) = &settings.username {
         if name.contains('\0') {
             return Err(paho_mqtt::Error::BadUtf8String.into());

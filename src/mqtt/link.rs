@@ -51,7 +51,7 @@ pub(super) struct Link {
     ways: Vec<Way>,
     /// How long a broker keeps our session.
     session: Duration,
-    will_topic: String,
+    will_topic: Option<String>,
     subscriptions: BTreeMap<String, u8>,
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
@@ -110,7 +110,7 @@ impl Link {
         make_client: MakeClient,
         ways: Vec<Way>,
         settings: &Settings,
-        will_topic: &str,
+        will_topic: Option<&str>,
         subscriptions: Vec<(String, u8)>,
         shared: Arc<Shared>,
         events: mpsc::Sender<Event>,
@@ -121,7 +121,7 @@ impl Link {
             protocol: settings.protocol,
             ways,
             session: settings.session,
-            will_topic: will_topic.to_owned(),
+            will_topic: will_topic.map(ToOwned::to_owned),
             subscriptions: subscriptions.into_iter().collect(),
             shared,
             events,
@@ -245,8 +245,8 @@ impl Link {
         self.connection += 1;
         self.unanswered = 0;
         // When it gets lost, so does the connection, and the next one has a greeting of its own.
-        if let Ok(token) =
-            self.client.try_publish(Message::new_retained(self.will_topic.as_str(), "online", QoS::AtLeastOnce))
+        if let Some(topic) = &self.will_topic
+            && let Ok(token) = self.client.try_publish(Message::new_retained(topic, "online", QoS::AtLeastOnce))
         {
             self.start(Operation::Greeting(token));
         }
@@ -395,8 +395,10 @@ impl Link {
     }
 
     fn say_goodbye(&self) {
-        let offline = Message::new_retained(self.will_topic.as_str(), "offline", QoS::AtLeastOnce);
-        let told = self.client.try_publish(offline).and_then(|token| token.wait_for(GOODBYE));
+        let told = self.will_topic.as_ref().map_or(Ok(()), |topic| {
+            let offline = Message::new_retained(topic, "offline", QoS::AtLeastOnce);
+            self.client.try_publish(offline)?.wait_for(GOODBYE)
+        });
         let mut options = DisconnectOptionsBuilder::new();
         if self.protocol == Protocol::V5 {
             // The broker need not collect commands for us.

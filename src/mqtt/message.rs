@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The way to the broker.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `mqtt://host:port` or `mqtts://host:port`, all of one kind; the first that answers is used.
     pub urls: Vec<String>,

@@ -70,7 +70,8 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
     let share = tempfile::tempdir().unwrap();
     let executable = env::current_exe().unwrap();
     let executable = executable.to_str().unwrap().replace('\'', r"'\''");
-    let script = format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
+    let script =
+        format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
     let output = lab.run(&script, share.path(), Duration::from_secs(180));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));

@@ -94,7 +94,8 @@ impl Removed {
                 items.iter_mut().any(|item| self.remove(item, place))
             }
             Content::Map(entries) => {
-                if let Some(index) = entries.iter().position(|(key, value)| key.place == place || value.place == place) {
+                if let Some(index) = entries.iter().position(|(key, value)| key.place == place || value.place == place)
+                {
                     let (key, _) = entries.remove(index);
                     self.0.entry(node.place).or_default().extend(key.text().map(str::to_owned));
                     return true;
