@@ -1,4 +1,5 @@
 //! The buses of Linux over real device nodes.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 mod lab;
 
@@ -184,6 +185,7 @@ fn without_permission() {
     in_guest("without_permission", GPIO, || {
         // The user that counts for files is a matter of each thread.
         let stranger = || {
+            // SAFETY: no memory is involved.
             unsafe { libc::setfsuid(65_534) };
             let bus = Linux::new();
             let settings = SpiSettings { mode: MODE_0, max_hz: 1_000_000 };
@@ -223,7 +225,10 @@ fn outputs() {
             port.set_state(high.into()).unwrap();
             assert_eq!((outside.is_high(), port.is_set_high().unwrap()), (high, high));
         }
-        assert_eq!(message(bus.output(&offset("gpiochip0", 27))), "the line gpiochip0/27 is in use by \"halyard\" (EBUSY)");
+        assert_eq!(
+            message(bus.output(&offset("gpiochip0", 27))),
+            "the line gpiochip0/27 is in use by \"halyard\" (EBUSY)"
+        );
         drop(port);
 
         let low = Outside::of(22);
@@ -251,7 +256,9 @@ fn lines_that_cannot_be_had() {
         assert!(message(bus.output(&offset("gpiochip7", 0))).starts_with("there is no /dev/gpiochip7"));
         assert_eq!(message(bus.output(&offset("null", 0))), "/dev/null is not a GPIO chip");
         let debounce = Duration::from_secs(5_000);
-        assert!(message(bus.input(&name("GPIO17"), InputSettings { debounce, ..Default::default() })).contains("71 min"));
+        assert!(
+            message(bus.input(&name("GPIO17"), InputSettings { debounce, ..Default::default() })).contains("71 min")
+        );
 
         command("lab-gpio", &["create", "second", "--names", "PUMP,GPIO17"]);
         assert_eq!(
