@@ -41,7 +41,7 @@ impl Lab {
             let reason = "no hardware lab: set HALYARD_LAB to its command";
             assert!(env::var("HALYARD_LAB_REQUIRED").as_deref() != Ok("1"), "{reason}");
             // Past the capture of the test runner, which shows nothing of a test that passes.
-            writeln!(std::io::stderr(), "skipped: {reason}").unwrap();
+            std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
         }
         found.map(|command| Self { command })
     }
