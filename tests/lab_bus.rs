@@ -1,4 +1,5 @@
 //! The buses of Linux over real device nodes.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 mod lab;
 
@@ -184,6 +185,7 @@ fn without_permission() {
     in_guest("without_permission", GPIO, || {
         // The user that counts for files is a matter of each thread.
         let stranger = || {
+            // SAFETY: no memory is involved.
             unsafe { libc::setfsuid(65_534) };
             let bus = Linux::new();
             let settings = SpiSettings { mode: MODE_0, max_hz: 1_000_000 };

@@ -110,8 +110,9 @@ fn wall_time(timestamp_ns: u64) -> SystemTime {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of ours, and this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    // Neither is ever negative.
-    let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.try_into().unwrap_or_default());
+    // Neither is ever negative; their types differ from machine to machine.
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let now = Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default());
     SystemTime::now() - now.saturating_sub(Duration::from_nanos(timestamp_ns))
 }
 

@@ -1,8 +1,13 @@
 use super::*;
+use crate::bus::open;
+use crate::config::{Board, SensorConfig, Store};
+use crate::mqtt::{Protocol, Settings};
 use embedded_hal::digital::{OutputPin, StatefulOutputPin};
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::{MODE_0, SpiDevice};
+use halyard_drivers::port::Wire;
 use halyard_drivers::sim::{I2cFaults, I2cPart, Nack};
+use halyard_drivers::{Channel, EdgeSensor, EdgeSpec, Sample, SensorSpec, Value};
 use std::time::Duration;
 
 /// Answers one byte to every read.
@@ -124,4 +129,71 @@ async fn of_too_many_edges_the_newest_are_kept() {
     }
     assert!(tokio::time::timeout(Duration::ZERO, edges.next()).await.is_err(), "more than was kept");
     assert_eq!(last.map(|edge| edge.high), Some(line.is_high()));
+}
+
+/// A closed contact to ground opens: the pull-up makes it high.
+#[derive(Debug)]
+struct PulledUp;
+
+impl EdgeSpec for PulledUp {
+    fn channels(&self) -> Vec<Channel> {
+        Vec::new()
+    }
+
+    fn input(&self) -> InputSettings {
+        InputSettings { pull: Pull::Up, ..InputSettings::default() }
+    }
+
+    fn open(&self) -> Box<dyn EdgeSensor> {
+        unreachable!("a bus opens no sensor")
+    }
+}
+
+fn sensor(at: At, source: Source) -> SensorConfig {
+    SensorConfig {
+        id: at.to_string(),
+        name: None,
+        driver: &halyard_drivers::sht4x::DRIVER,
+        at,
+        source,
+        filters: Vec::new(),
+        store: Store::Latest,
+        fingerprint: String::new(),
+    }
+}
+
+#[test]
+fn configured_parts_are_where_they_are_configured() {
+    let spec: Arc<dyn SensorSpec> = Arc::new(halyard_drivers::sht4x::Options::default());
+    let config = Config {
+        agent: "agent".to_owned(),
+        board: Board::Simulated,
+        broker: None,
+        mqtt: Settings {
+            urls: Vec::new(),
+            client_id: String::new(),
+            username: None,
+            password: None,
+            protocol: Protocol::V5,
+        },
+        base: "halyard".to_owned(),
+        discovery: None,
+        sensors: vec![
+            sensor(AT, Source::Sampled { spec: spec.clone(), every: Duration::from_secs(1) }),
+            sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp) }),
+        ],
+        actuators: Vec::new(),
+    };
+    let buses = Simulated::new(&config);
+    assert!(buses.part(&AT).unwrap().stimulate("temperature", 37.5));
+    assert!(buses.line(&door()).is_high());
+
+    let mut sensor = spec.open(Wire::I2c(buses.i2c(1, 0x44).unwrap(), 0x44)).unwrap();
+    let mut sample = Sample::new(spec.channels().len());
+    sensor.sample(&mut sample).unwrap();
+    let Some(Value::Number(celsius)) = sample.values()[0] else { panic!("{sample:?}") };
+    assert!((celsius - 37.5).abs() < 0.01, "{celsius}");
+
+    let elsewhere = spec.open(Wire::I2c(open(config.board, &config).i2c(1, 0x45).unwrap(), 0x45));
+    assert_eq!(elsewhere.err().unwrap().kind, FaultKind::Absent);
 }
