@@ -103,7 +103,8 @@ impl Client {
         Ok(Self { shared, refused, ended: Some(ended) })
     }
 
-    /// Subscribes to these filters with these qualities of service, now and on every connect.
+    /// Subscribes to these filters with these qualities of service, now and on every connect. When the broker has
+    /// agreed, [`Event::Connected`] says so once more.
     pub fn subscribe(&self, filters: Vec<(String, u8)>) {
         self.shared.signal(Signal::Subscribe(filters));
     }

@@ -15,7 +15,7 @@ use paho_mqtt::{
     AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, MessageBuilder, Properties,
     PropertyCode, QoS, Token,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -53,6 +53,8 @@ pub(super) struct Link {
     session: Duration,
     will_topic: Option<String>,
     subscriptions: BTreeMap<String, u8>,
+    /// Filters that the session at the broker may still have.
+    unwanted: BTreeSet<String>,
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
     phase: Phase,
@@ -94,7 +96,10 @@ enum Operation {
         connection: u64,
         token: Token,
     },
-    Unsubscribe(Token),
+    Unsubscribe {
+        filter: String,
+        token: Token,
+    },
 }
 
 enum Task {
@@ -123,6 +128,7 @@ impl Link {
             session: settings.session,
             will_topic: will_topic.map(ToOwned::to_owned),
             subscriptions: subscriptions.into_iter().collect(),
+            unwanted: BTreeSet::new(),
             shared,
             events,
             phase: Phase::Waiting(Instant::now()),
@@ -211,14 +217,15 @@ impl Link {
             Signal::Subscribe(filters) => {
                 for (filter, qos) in filters {
                     self.subscribe(&filter, qos);
+                    self.unwanted.remove(&filter);
                     self.subscriptions.insert(filter, qos);
                 }
             }
             Signal::Unsubscribe(filters) => {
                 for filter in filters {
-                    if self.subscriptions.remove(&filter).is_some() && matches!(self.phase, Phase::Connected) {
-                        let token = self.client.unsubscribe(filter);
-                        self.start(Operation::Unsubscribe(token));
+                    if self.subscriptions.remove(&filter).is_some() {
+                        self.unsubscribe(&filter);
+                        self.unwanted.insert(filter);
                     }
                 }
             }
@@ -250,6 +257,9 @@ impl Link {
         {
             self.start(Operation::Greeting(token));
         }
+        for filter in self.unwanted.clone() {
+            self.unsubscribe(&filter);
+        }
         for (filter, qos) in self.subscriptions.clone() {
             self.subscribe(&filter, qos);
         }
@@ -268,6 +278,13 @@ impl Link {
         self.unanswered += 1;
         let token = self.client.subscribe(filter, qos);
         self.start(Operation::Subscribe { filter: filter.to_owned(), connection: self.connection, token });
+    }
+
+    fn unsubscribe(&mut self, filter: &str) {
+        if matches!(self.phase, Phase::Connected) {
+            let token = self.client.unsubscribe(filter);
+            self.start(Operation::Unsubscribe { filter: filter.to_owned(), token });
+        }
     }
 
     fn publish(&mut self, number: u64, message: Outgoing) {
@@ -293,7 +310,7 @@ impl Link {
         let mut context = Context::from_waker(&waker);
         let poll = match &mut operation {
             Operation::Publish(_, token) | Operation::Greeting(token) => Pin::new(token).poll(&mut context),
-            Operation::Connect(token) | Operation::Unsubscribe(token) | Operation::Subscribe { token, .. } => {
+            Operation::Connect(token) | Operation::Subscribe { token, .. } | Operation::Unsubscribe { token, .. } => {
                 Pin::new(token).poll(&mut context).map_ok(|_| ())
             }
         };
@@ -330,7 +347,9 @@ impl Link {
                     self.tell(Event::Connected);
                 }
             }
-            (Operation::Subscribe { .. } | Operation::Greeting(_) | Operation::Unsubscribe(_), _) => (),
+            (Operation::Unsubscribe { filter, .. }, Ok(())) => drop(self.unwanted.remove(&filter)),
+            // The next connect makes up for them.
+            (Operation::Subscribe { .. } | Operation::Greeting(_) | Operation::Unsubscribe { .. }, _) => (),
         }
     }
 

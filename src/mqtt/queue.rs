@@ -314,3 +314,6 @@ impl Queue {
 fn is_topic_name(topic: &str) -> bool {
     !topic.is_empty() && topic.len() <= usize::from(u16::MAX) && !topic.contains(['\0', '+', '#'])
 }
+
+#[cfg(test)]
+mod tests;
