@@ -6,3 +6,5 @@ pub mod config;
 pub mod mqtt;
 pub mod sensing;
 pub mod simulation;
+#[cfg(test)]
+mod testing;

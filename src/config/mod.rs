@@ -1,7 +1,5 @@
 //! Configuration: what the file says, what that means, and every problem at its place.
 
-#[cfg(test)]
-pub(crate) mod build;
 pub mod model;
 
 pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
