@@ -11,5 +11,7 @@ pub mod mqtt;
 pub mod reporter;
 pub mod sensing;
 pub mod simulation;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod watchdog;

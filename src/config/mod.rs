@@ -5,8 +5,6 @@
 //! ```
 
 mod actuator;
-#[cfg(test)]
-pub(crate) mod build;
 mod connection;
 mod external;
 pub mod model;

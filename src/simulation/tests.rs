@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::build::{actuator, config, sensor};
+use crate::testing::{actuator, config, sensor};
 use halyard_drivers::port::InputSettings;
 use halyard_drivers::sim::Part;
 use halyard_drivers::{ActuatorSpec, Control, EdgeSensor, Fault, SensorSpec, sht4x};

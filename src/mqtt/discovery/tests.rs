@@ -2,7 +2,7 @@ mod cleanup;
 mod rules;
 
 use super::*;
-use crate::config::build::{self, config, sensor};
+use crate::testing::{self, config, sensor};
 use halyard_drivers::options::{Content, Node, Place};
 use halyard_drivers::port::{InputSettings, Wire};
 use halyard_drivers::sim::Part;
@@ -69,7 +69,7 @@ fn climate() -> SensorConfig {
 }
 
 fn actuator(id: &str, control: Control) -> ActuatorConfig {
-    build::actuator(id, Arc::new(Controlled(control)))
+    testing::actuator(id, Arc::new(Controlled(control)))
 }
 
 fn dimmer(min: f64, max: f64, step: f64) -> Control {

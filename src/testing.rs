@@ -1,6 +1,6 @@
-//! Configurations for tests of what is above them, without a file.
+//! Configurations for tests, without a file.
 
-use super::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
+use crate::config::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
 use crate::mqtt::Settings;
 use halyard_drivers::{ActuatorSpec, Value, sht4x};
 use std::sync::Arc;
