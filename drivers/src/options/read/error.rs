@@ -9,6 +9,7 @@ use std::fmt;
 #[derive(Debug)]
 pub(super) struct Error {
     cause: Cause,
+    hint: Option<&'static str>,
     at: Option<At>,
 }
 
@@ -52,7 +53,7 @@ struct At {
 
 impl Error {
     fn new(cause: Cause) -> Self {
-        Self { cause, at: None }
+        Self { cause, hint: None, at: None }
     }
 
     pub(super) fn known() -> Self {
@@ -65,6 +66,11 @@ impl Error {
 
     pub(super) fn value(expected: impl Into<String>) -> Self {
         Self::new(Cause::Value { expected: expected.into() })
+    }
+
+    /// Adds what may help.
+    pub(super) fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
     }
 
     /// Says where it is, unless that is said already. `name` is the key whose value the node is.
@@ -123,11 +129,7 @@ impl Error {
             Cause::Missing(missing) => format!("missing key `{missing}`"),
             Cause::Kind { expected } => {
                 let found = if *origin { shown } else { *kind };
-                let hint = if expected == "text" && !text && matches!(*kind, "a number" | "true or false") {
-                    "; put it in quotes"
-                } else {
-                    ""
-                };
+                let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 // The text helps to see what was taken for text; what is asked to be text may be a secret.
                 let found = if *text && !*origin { format!("the text {shown}") } else { found.to_owned() };
                 let subject = if *key { "a key" } else { subject };
