@@ -39,3 +39,18 @@ fn wrong_files() {
     }
     assert_eq!(wrong, 0, "reports are other than expected; they are printed above");
 }
+
+#[test]
+fn the_example_is_right() {
+    let text = include_str!("../config.yaml");
+    let config = parse(text, "config.yaml").unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!((config.sensors.len(), config.actuators.len()), (5, 2));
+}
+
+#[test]
+fn show() {
+    use std::io::stdout;
+    halyard::cli::drivers::run(None, false, &mut stdout(), &mut stdout()).unwrap();
+    for d in halyard_drivers::DRIVERS { halyard::cli::drivers::run(Some(d.name), false, &mut stdout(), &mut stdout()).unwrap(); }
+    std::fs::write("/tmp/schema.json", halyard::cli::schema::text()).unwrap();
+}

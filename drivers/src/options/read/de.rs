@@ -187,6 +187,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         match &self.node.content {
             Content::List(items) if items.len() == len => self.list(visitor),
+            Content::List(items) => self.fail(Error::count(len, items.len())),
             _ => self.not(format!("a list of {len}")),
         }
     }
@@ -226,7 +227,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                     let value = Self { node: value, name: key.text(), entry: false, key: false };
                     self.place(visitor.visit_enum(Choice { name, value: Some(value) }))
                 }
-                _ => self.fail(Error::kind(format!("one of {} alone", expected()))),
+                _ => self.fail(Error::value(format!("one key alone: {}", expected()))),
             },
             // `oversampling: 4`, where the choices are 1, 2, 4, 8 and 16.
             Content::Integer(number) => {
