@@ -1,0 +1,246 @@
+//! The JSON Schema of the file, from the types that read it.
+
+use super::stanza::{attachment_keys, keys};
+use super::written;
+use crate::sensing::filter::Filter;
+use halyard_drivers::{Attachment, DRIVERS, Driver, Role};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// JSON Schema (draft 2020-12) of the file.
+///
+/// It says as much as a schema can: what one key says about another (two parts at one address, channels of filters) is
+/// left to `halyard check`.
+#[must_use]
+pub fn schema() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let sensor = generator.root_schema_for::<written::Sensor>();
+    let actuator = generator.root_schema_for::<written::Actuator>();
+    let filter = generator.subschema_for::<Filter>();
+    let line_offset = generator.subschema_for::<written::LineOffset>();
+    let mut root = generator.root_schema_for::<written::File>().to_value();
+
+    let mut definitions = Map::new();
+    // Each section and each of its drivers is a definition; the driver's name decides.
+    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &actuator)] {
+        let drivers = || DRIVERS.iter().copied().filter(move |driver| driver.role == role);
+        let (section, name) = match role {
+            Role::Sensor => ("sensors", "sensor"),
+            Role::Actuator => ("actuators", "actuator"),
+        };
+        let names: Vec<Value> =
+            drivers().map(|driver| json!({ "const": driver.name, "description": driver.summary })).collect();
+        let branches: Vec<Value> = drivers()
+            .map(|driver| {
+                json!({
+                    "if": { "properties": { "driver": { "const": driver.name } }, "required": ["driver"] },
+                    "then": { "$ref": format!("#/$defs/{}", driver.name) },
+                })
+            })
+            .collect();
+        let stanza = json!({
+            "type": "object",
+            "required": ["id", "driver"],
+            "properties": { "driver": { "description": "The part's driver.", "oneOf": names } },
+            "allOf": branches,
+        });
+        definitions.insert(name.to_owned(), stanza);
+        for driver in drivers() {
+            let own = own_schema(driver, &mut definitions);
+            let definition = stanza_schema(driver, common, own, &filter, &line_offset);
+            definitions.insert(driver.name.to_owned(), definition);
+        }
+        if let Some(list) = root.pointer_mut(&format!("/properties/{section}")).and_then(Value::as_object_mut) {
+            list.insert("type".to_owned(), json!(["array", "null"]));
+            list.insert("items".to_owned(), json!({ "$ref": format!("#/$defs/{name}") }));
+        }
+    }
+    if let Some(root) = root.as_object_mut() {
+        root.insert("title".to_owned(), json!("Configuration of Halyard"));
+        let shared = root.entry("$defs").or_insert_with(|| json!({}));
+        if let Some(shared) = shared.as_object_mut() {
+            shared.extend(definitions);
+        }
+    }
+    allow_elsewhere(&mut root);
+    if let Some(shared) = root.pointer_mut("/$defs").and_then(Value::as_object_mut) {
+        shared.insert(ELSEWHERE.to_owned(), elsewhere());
+    }
+    root
+}
+
+/// Name of the definition of a text that is somewhere else.
+const ELSEWHERE: &str = "elsewhere";
+
+fn elsewhere() -> Value {
+    let text = |description: &str| json!({ "type": "string", "minLength": 1, "description": description });
+    json!({
+        "description": "A text from elsewhere, such as a secret.",
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": { "file": text("Path of a file with the text; a line end at its end does not count.") },
+                "required": ["file"],
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": { "env": text("Name of an environment variable with the text.") },
+                "required": ["env"],
+                "additionalProperties": false,
+            },
+        ],
+    })
+}
+
+/// The schema of a driver's own options, its definitions moved to `definitions` under names of their own.
+fn own_schema(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
+    let mut own = (driver.schema)().to_value();
+    rename(&mut own, driver.name);
+    if let Some(Value::Object(more)) = own.as_object_mut().and_then(|own| own.remove("$defs")) {
+        definitions.extend(more.into_iter().map(|(name, schema)| (format!("{}.{name}", driver.name), schema)));
+    }
+    own
+}
+
+/// Lets references find definitions under their new names.
+fn rename(schema: &mut Value, driver: &str) {
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(reference) if key == "$ref" => {
+                        if let Some(name) = reference.strip_prefix("#/$defs/") {
+                            *reference = format!("#/$defs/{driver}.{name}");
+                        }
+                    }
+                    _ => rename(value, driver),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, driver)),
+        _ => {}
+    }
+}
+
+/// All keys of a stanza with this driver.
+fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, line_offset: &Schema) -> Value {
+    let mut properties = Map::new();
+    let mut required = vec![json!("id"), json!("driver")];
+    let is_edge = driver.attachments.contains(&Attachment::InputLine);
+    properties.insert("driver".to_owned(), json!({ "const": driver.name, "description": driver.summary }));
+    for key in keys(common) {
+        // Edges are not asked for.
+        if !(key == "every" && is_edge)
+            && let Some(property) = common.get("properties").and_then(|properties| properties.get(&key))
+        {
+            properties.insert(key, property.clone());
+        }
+    }
+    for key in attachment_keys(driver) {
+        if let Some((property, needed)) = attachment(driver, key, line_offset) {
+            properties.insert(key.to_owned(), property);
+            required.extend(needed.then(|| json!(key)));
+        }
+    }
+    if driver.role == Role::Sensor {
+        properties.insert(
+            "filters".to_owned(),
+            json!({
+                "description": "Filters of channels, in the order in which they apply.",
+                "type": ["object", "null"],
+                "additionalProperties": { "type": "array", "items": filter },
+            }),
+        );
+    }
+    if let Value::Object(mut own) = own {
+        if let Some(Value::Object(more)) = own.remove("properties") {
+            properties.extend(more);
+        }
+        if let Some(Value::Array(more)) = own.remove("required") {
+            required.extend(more);
+        }
+    }
+    // The id is what does not show that it has to be there: everywhere else a null is as good as nothing.
+    if let Some(Value::Object(id)) = properties.get_mut("id") {
+        id.insert("type".to_owned(), json!("string"));
+    }
+    json!({
+        "title": driver.name,
+        "description": driver.summary,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+/// The schema of a key that says where a part is connected, and whether the key has to be there.
+fn attachment(driver: &Driver, key: &str, line_offset: &Schema) -> Option<(Value, bool)> {
+    let addresses = driver.attachments.iter().find_map(|attachment| match attachment {
+        Attachment::I2c { addresses } => Some(*addresses),
+        _ => None,
+    });
+    let spi = driver.attachments.contains(&Attachment::Spi);
+    Some(match key {
+        "bus" => {
+            let (pattern, example) = match (addresses.is_some(), spi) {
+                (true, true) => (r"^(i2c-[0-9]{1,3}|spi[0-9]{1,3}\.[0-9]{1,3})$", "i2c-1"),
+                (true, false) => (r"^i2c-[0-9]{1,3}$", "i2c-1"),
+                _ => (r"^spi[0-9]{1,3}\.[0-9]{1,3}$", "spi0.0"),
+            };
+            let description = "The bus: `i2c-1` is /dev/i2c-1, `spi0.0` is /dev/spidev0.0.";
+            let schema =
+                json!({ "description": description, "type": "string", "pattern": pattern, "examples": [example] });
+            (schema, true)
+        }
+        "address" => {
+            let addresses = addresses?;
+            let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
+            let description = format!("Address on the bus: {}.", texts.join(", "));
+            (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
+        }
+        _ => {
+            let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
+            let description = "The line: its name, or its chip and the offset there.";
+            (json!({ "description": description, "anyOf": [name, line_offset] }), true)
+        }
+    })
+}
+
+/// Lets a text be elsewhere wherever the schema wants one.
+fn allow_elsewhere(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    let reference = json!({ "$ref": format!("#/$defs/{ELSEWHERE}") });
+    for key in ["properties", "$defs"] {
+        if let Some(Value::Object(schemas)) = object.get_mut(key) {
+            schemas.values_mut().for_each(allow_elsewhere);
+        }
+    }
+    for key in ["items", "additionalProperties"] {
+        object.get_mut(key).into_iter().for_each(allow_elsewhere);
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        let Some(Value::Array(schemas)) = object.get_mut(key) else { continue };
+        let named = |schema: &Value| {
+            schema.get("type") == Some(&json!("string")) && (schema.get("const").or(schema.get("enum"))).is_some()
+        };
+        if key == "oneOf" && schemas.iter().all(named) {
+            schemas.push(reference.clone());
+        } else {
+            schemas.iter_mut().for_each(allow_elsewhere);
+        }
+    }
+    let is_text = match object.get("type") {
+        Some(Value::String(kind)) => kind == "string",
+        Some(Value::Array(kinds)) => kinds.contains(&json!("string")),
+        _ => false,
+    };
+    if is_text && !object.contains_key("const") {
+        let mut text = Map::new();
+        for key in ["type", "pattern", "enum", "minLength", "maxLength", "not", "format"] {
+            text.extend(object.remove(key).map(|value| (key.to_owned(), value)));
+        }
+        object.insert("anyOf".to_owned(), json!([text, reference]));
+    }
+}
