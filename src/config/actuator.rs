@@ -23,7 +23,7 @@ pub struct Draft {
 pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) -> Option<Draft> {
     let stanza = Stanza::new(node, Role::Actuator, problems)?;
     let keys: written::Actuator = read_rest(&stanza.common, problems).unwrap_or_default();
-    let id = seen.id(node, keys.id, Role::Actuator, problems);
+    let id = seen.id(&stanza, keys.id, Role::Actuator, problems);
     let at = stanza.at(problems);
     if let Some(at) = &at {
         seen.place(at, id.as_deref(), problems);

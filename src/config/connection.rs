@@ -64,7 +64,7 @@ pub fn settings(
             problems.push(Problem::new(file.place, format!("`{key}` does nothing: the connection is not `mqtts://`")));
         }
     }
-    if let (Some(key), None) = (&mqtt.key, &mqtt.cert) {
+    if let (Some(key), None, true) = (&mqtt.key, &mqtt.cert, tls) {
         problems.push(Problem::new(key.place, "`key` does nothing without `cert`"));
     }
     if let (Some(password), None) = (&mqtt.password, &mqtt.username)

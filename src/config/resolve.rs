@@ -1,6 +1,7 @@
 //! From what the file says to what it means.
 
 use super::model::{At, Board, Config, LineName};
+use super::stanza::Stanza;
 use super::yaml::Document;
 use super::{actuator, connection, sensor, written};
 use halyard_drivers::Role;
@@ -10,6 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 /// What a file means. `None` if it has a problem, all of which are reported.
 pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<Config> {
     let root = &document.root;
+    if root.entries().is_none() {
+        let message = format!("the file must be a map of keys such as `agent` and `sensors`, not {}", root.kind());
+        problems.push(Problem::new(root.place, message));
+        return None;
+    }
     // Without one of its parts, the rest is checked all the same.
     let file: written::File = read_rest(root, problems).unwrap_or_default();
     let board = file.board.unwrap_or_default();
@@ -60,14 +66,14 @@ impl Seen<'_> {
     /// Checks the id of a stanza: there, not reserved, not seen.
     pub fn id(
         &mut self,
-        stanza: &Node,
+        stanza: &Stanza<'_>,
         id: Option<Placed<written::Id>>,
         role: Role,
         problems: &mut Vec<Problem>,
     ) -> Option<String> {
         let Some(id) = id else {
-            if stanza.get("id").is_none_or(|node| matches!(node.content, Content::Null)) {
-                problems.push(Problem::new(stanza.place, "missing key `id`"));
+            if stanza.node.get("id").is_none_or(|node| matches!(node.content, Content::Null)) {
+                stanza.missing("id", problems);
             }
             return None;
         };

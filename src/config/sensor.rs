@@ -21,7 +21,7 @@ const EVERY_RANGE: (Span, Span) = (Span(Duration::from_millis(10)), Span(Duratio
 pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) -> Option<SensorConfig> {
     let stanza = Stanza::new(node, Role::Sensor, problems)?;
     let written::Sensor { id, name, every, store } = read_rest(&stanza.common, problems).unwrap_or_default();
-    let id = seen.id(node, id, Role::Sensor, problems);
+    let id = seen.id(&stanza, id, Role::Sensor, problems);
     let at = stanza.at(problems);
     if let Some(at) = &at {
         seen.place(at, id.as_deref(), problems);

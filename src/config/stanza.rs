@@ -26,6 +26,8 @@ pub struct Stanza<'d> {
     pub filters: Option<&'d Node>,
     attachment: Node,
     own: Node,
+    /// Keys that were meant by unknown ones: they are not missing.
+    meant: Vec<String>,
 }
 
 /// The keys of an object's schema.
@@ -75,6 +77,7 @@ impl<'d> Stanza<'d> {
         let own_keys = driver.map(|driver| keys(&(driver.schema)())).unwrap_or_default();
         let common_keys = common_keys(role);
         let (mut common, mut own, mut attachment, mut filters) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut meant = Vec::new();
         for (key, value) in entries {
             let is_in = |keys: &[String]| key.text().is_some_and(|text| keys.iter().any(|key| key == text));
             let entry = || (key.clone(), value.clone());
@@ -88,19 +91,37 @@ impl<'d> Stanza<'d> {
                 Some(text) => {
                     // Without its driver, a key may be the driver's.
                     if let Some(driver) = driver {
-                        let message = unknown(text, driver, &common_keys, &own_keys);
+                        let (message, near) = unknown(text, driver, &common_keys, &own_keys);
                         problems.push(Problem::new(key.place, message));
+                        meant.extend(near);
                     }
                 }
             }
         }
         let map = |entries| Node::new(node.place, Content::Map(entries));
-        Some(Self { node, driver, common: map(common), filters, attachment: map(attachment), own: map(own) })
+        Some(Self { node, driver, common: map(common), filters, attachment: map(attachment), own: map(own), meant })
     }
 
     /// What the driver makes of its own options.
     pub fn spec(&self, problems: &mut Vec<Problem>) -> Option<halyard_drivers::Spec> {
-        (self.driver?.parse)(&self.own, problems)
+        let mut found = Vec::new();
+        let spec = (self.driver?.parse)(&self.own, &mut found);
+        found.retain(|problem| !self.meant.iter().any(|key| problem.message == missing_key(key)));
+        problems.extend(found);
+        spec
+    }
+
+    /// Reports a key that is not there, unless it is there misspelt.
+    pub fn missing(&self, key: &str, problems: &mut Vec<Problem>) {
+        if !self.meant.iter().any(|meant| meant == key) {
+            let mut message = missing_key(key);
+            if let Some(driver) = self.driver
+                && ATTACHMENT_KEYS.contains(&key)
+            {
+                message = format!("{message}: {} is {}", driver.name, wants(driver));
+            }
+            problems.push(Problem::new(self.node.place, message));
+        }
     }
 
     /// Where the part is connected, and the key that says so.
@@ -125,7 +146,7 @@ impl<'d> Stanza<'d> {
             }),
             (None, true, false) => {
                 if fits {
-                    problems.push(Problem::new(self.node.place, "missing key `line`: `line: GPIO17`"));
+                    self.missing("line", problems);
                 }
                 None
             }
@@ -138,39 +159,36 @@ impl<'d> Stanza<'d> {
     fn bus(&self, driver: &'static Driver, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
         #[derive(Deserialize)]
         struct Keys {
-            bus: Option<Placed<String>>,
             address: Option<Placed<i64>>,
         }
         let keys: Keys = read_rest(&self.attachment, problems)?;
-        let Some(bus) = keys.bus else {
-            if fits && self.attachment.get("bus").is_none_or(|bus| matches!(bus.content, Content::Null)) {
-                let message = format!("missing key `bus`: {} is {}", driver.name, wants(driver));
-                problems.push(Problem::new(self.node.place, message));
+        let bus = match self.attachment.get("bus") {
+            None | Some(Node { content: Content::Null, .. }) => {
+                if fits {
+                    self.missing("bus", problems);
+                }
+                return None;
             }
-            return None;
+            Some(Node { content: Content::Unknown, .. }) => return None,
+            Some(bus) => bus,
         };
         let addresses = driver.attachments.iter().find_map(|at| match at {
             Attachment::I2c { addresses } => Some(*addresses),
             _ => None,
         });
         let on_spi = driver.attachments.contains(&Attachment::Spi);
-        match (bus_of(&bus), addresses) {
+        match (bus.text().and_then(bus_of), addresses) {
             (Some(Bus::I2c(number)), Some(addresses)) => {
                 let (address, place) = match keys.address {
                     Some(address) => (check_address(&address, addresses, problems)?, address.place),
                     // What is there but cannot be read was reported.
-                    None if self
-                        .attachment
-                        .get("address")
-                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
-                    {
+                    None if self.attachment.get("address").is_some_and(|node| !matches!(node.content, Content::Null)) => {
                         return None;
                     }
                     None => match addresses {
                         [only] => (*only, bus.place),
                         _ => {
-                            let message = format!("missing key `address`: {} has {}", driver.name, listed(addresses));
-                            problems.push(Problem::new(self.node.place, message));
+                            self.missing("address", problems);
                             return None;
                         }
                     },
@@ -190,7 +208,7 @@ impl<'d> Stanza<'d> {
                     (true, false) => "`i2c-N`, such as `i2c-1`",
                     _ => "`spiB.C`, such as `spi0.0`",
                 };
-                let hint = match bus.value.strip_prefix("/dev/").map(|rest| rest.replace("spidev", "spi")) {
+                let hint = match bus.text().and_then(|text| text.strip_prefix("/dev/")).map(|rest| rest.replace("spidev", "spi")) {
                     Some(rest) if bus.origin.is_none() => format!("; did you mean {}?", quote(&rest)),
                     _ => String::new(),
                 };
@@ -205,6 +223,10 @@ impl<'d> Stanza<'d> {
     pub fn fingerprint(&self) -> String {
         canonical(self.node).to_string()
     }
+}
+
+fn missing_key(key: &str) -> String {
+    format!("missing key `{key}`")
 }
 
 /// The driver that a stanza names.
@@ -243,23 +265,22 @@ fn driver(node: &Node, role: Role, problems: &mut Vec<Problem>) -> Option<&'stat
 }
 
 /// What is said of a key that neither all of the role nor the driver have.
-fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> String {
+/// Also the key that was probably meant.
+fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> (String, Option<String>) {
     let role = driver.role;
     if common_keys(other(role)).iter().any(|other| other == key) {
-        return format!("unknown key `{key}`: {} have it, {} do not", words(other(role)).1, words(role).1);
+        let message = format!("unknown key `{key}`: {} have it, {} do not", words(other(role)).1, words(role).1);
+        return (message, None);
     }
     let here = attachment_keys(driver);
     let all: Vec<&str> = own.iter().chain(common).map(String::as_str).chain(here).chain(["driver"]).collect();
-    if nearest(key, all.iter().copied()).is_some() || own.is_empty() {
-        return unknown_key(key, &all);
+    let near = nearest(key, all.iter().copied()).map(str::to_owned);
+    if near.is_some() || own.is_empty() {
+        return (unknown_key(key, &all), near);
     }
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    format!(
-        "unknown key {}; {} has {} of its own",
-        quote(key),
-        driver.name,
-        alternatives(&own).replace(" or ", " and ")
-    )
+    let own = alternatives(&own).replace(" or ", " and ");
+    (format!("unknown key {}; {} has {own} of its own", quote(key), driver.name), None)
 }
 
 /// The keys that say where parts of this driver are connected.
@@ -282,13 +303,17 @@ pub fn attachment_keys(driver: &Driver) -> Vec<&'static str> {
 
 /// Completes "it is …".
 fn wants(driver: &Driver) -> String {
-    let ways: Vec<&str> = driver
+    let ways: Vec<String> = driver
         .attachments
         .iter()
         .map(|attachment| match attachment {
-            Attachment::I2c { .. } => "on I2C, with `bus: i2c-1` and `address`",
-            Attachment::Spi => "on SPI, with `bus: spi0.0`",
-            Attachment::InputLine | Attachment::OutputLine => "on a GPIO line, with `line: GPIO17`",
+            Attachment::I2c { addresses } => {
+                format!("on I2C, with `bus`, such as `i2c-1`, and `address`, {}", listed(addresses))
+            }
+            Attachment::Spi => "on SPI, with `bus`, such as `spi0.0`".to_owned(),
+            Attachment::InputLine | Attachment::OutputLine => {
+                "on a GPIO line, with `line`, such as `GPIO17`".to_owned()
+            }
         })
         .collect();
     ways.join(", or ")

@@ -413,7 +413,7 @@ scalar!(
 scalar!(
     /// Version of MQTT. `4` is what 3.1.1 calls itself on the wire, 3.1 another protocol.
     Version(Protocol),
-    "`5` or `3.1.1`",
+    "`5`, or `3.1.1`, which is 4 on the wire",
     |written| match written {
         Written::Number(number) if *number == 5.0 => Some(Protocol::V5),
         Written::Text("5") => Some(Protocol::V5),

@@ -39,8 +39,8 @@ impl<'t> Document<'t> {
         check_characters(text).map_err(|finding| Report::new(file, vec![finding]))?;
         let mut builder = Builder { next: 0, stop: None, problems };
         let root = (&mut builder).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
-            let finding = second_document(text).unwrap_or_else(|| syntax_error(text, &error));
-            Report::new(file, vec![finding])
+            let second = error.to_string().contains("more than one document").then(|| second_document(text)).flatten();
+            Report::new(file, vec![second.unwrap_or_else(|| syntax_error(text, &error))])
         })?;
         if matches!(root.content, Content::Null) {
             return Err(Report::whole(file, "there is nothing in the file"));

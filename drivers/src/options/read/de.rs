@@ -6,7 +6,7 @@ use super::alternatives;
 use super::error::Error;
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
 /// More choices than this are not listed.
@@ -59,7 +59,11 @@ impl<'a> Reader<'a> {
     fn string<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.node.content {
             Content::Text(text) => self.place(visitor.visit_str(text)),
-            _ => self.not("text"),
+            _ => {
+                let expected = wanted(&visitor, "text");
+                let quotes = matches!(self.node.content, Content::Integer(_) | Content::Float(_) | Content::Bool(_));
+                self.not(expected).map_err(|error| if quotes { error.hint("put it in quotes") } else { error })
+            }
         }
     }
 
@@ -75,6 +79,15 @@ impl<'a> Reader<'a> {
             Content::Map(entries) => self.place(visitor.visit_map(Entries { entries: entries.iter(), value: None })),
             _ => self.not("a map of keys and values"),
         }
+    }
+}
+
+/// What a visitor expects in its own words, or `usual` in the place of serde's words for plain types.
+fn wanted<'de, V: Visitor<'de>>(visitor: &V, usual: &str) -> String {
+    let expected = (visitor as &dyn Expected).to_string();
+    match expected.as_str() {
+        "f32" | "f64" | "a string" | "a character" | "field identifier" | "variant identifier" => usual.to_owned(),
+        _ => expected,
     }
 }
 
@@ -138,7 +151,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Content::Integer(number) => self.place(visitor.visit_f64(number as f64)),
             Content::Float(number) if number.is_finite() => self.place(visitor.visit_f64(number)),
             Content::Float(_) => self.fail(Error::value("a finite number")),
-            _ => self.not("a number"),
+            _ => self.not(wanted(&visitor, "a number")),
         }
     }
 
@@ -174,6 +187,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         match &self.node.content {
             Content::List(items) if items.len() == len => self.list(visitor),
+            Content::List(items) => self.fail(Error::count(len, items.len())),
             _ => self.not(format!("a list of {len}")),
         }
     }
@@ -213,7 +227,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                     let value = Self { node: value, name: key.text(), entry: false, key: false };
                     self.place(visitor.visit_enum(Choice { name, value: Some(value) }))
                 }
-                _ => self.fail(Error::kind(format!("one of {} alone", expected()))),
+                _ => self.fail(Error::value(format!("one key alone: {}", expected()))),
             },
             // `oversampling: 4`, where the choices are 1, 2, 4, 8 and 16.
             Content::Integer(number) => {

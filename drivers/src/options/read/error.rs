@@ -5,10 +5,14 @@ use super::{alternatives, nearest, unknown_key};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt;
 
+/// With a suggestion at hand, more choices than this are not listed.
+const MOST_LISTED: usize = 8;
+
 /// Why a tree is not what was asked for. Has a place as soon as it passed the innermost node that it concerns.
 #[derive(Debug)]
 pub(super) struct Error {
     cause: Cause,
+    hint: Option<&'static str>,
     at: Option<At>,
 }
 
@@ -33,6 +37,11 @@ enum Cause {
     Value {
         expected: String,
     },
+    /// A list that is too short or too long.
+    Count {
+        expected: usize,
+        found: usize,
+    },
     Other(String),
 }
 
@@ -52,7 +61,7 @@ struct At {
 
 impl Error {
     fn new(cause: Cause) -> Self {
-        Self { cause, at: None }
+        Self { cause, hint: None, at: None }
     }
 
     pub(super) fn known() -> Self {
@@ -63,8 +72,17 @@ impl Error {
         Self::new(Cause::Kind { expected: expected.into() })
     }
 
+    pub(super) fn count(expected: usize, found: usize) -> Self {
+        Self::new(Cause::Count { expected, found })
+    }
+
     pub(super) fn value(expected: impl Into<String>) -> Self {
         Self::new(Cause::Value { expected: expected.into() })
+    }
+
+    /// Adds what may help.
+    pub(super) fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
     }
 
     /// Says where it is, unless that is said already. `name` is the key whose value the node is.
@@ -113,27 +131,24 @@ impl Error {
             Cause::Known => "see above".to_owned(),
             Cause::UnknownKey { key, known } => unknown_key(key, known),
             Cause::UnknownChoice { choice, known } if *key => unknown_key(choice, known),
-            Cause::UnknownChoice { choice, known } => {
-                let hint = nearest(choice, known.iter().copied())
-                    .filter(|_| !hidden)
-                    .map(|near| format!("; did you mean `{near}`?"))
-                    .unwrap_or_default();
-                format!("{subject} must be {}, not {shown}{hint}", alternatives(known))
-            }
+            Cause::UnknownChoice { choice, known } => match nearest(choice, known.iter().copied()).filter(|_| !hidden) {
+                Some(near) if known.len() > MOST_LISTED => {
+                    format!("{subject} cannot be {shown}; did you mean `{near}`?")
+                }
+                Some(near) => format!("{subject} must be {}, not {shown}; did you mean `{near}`?", alternatives(known)),
+                None => format!("{subject} must be {}, not {shown}", alternatives(known)),
+            },
             Cause::Missing(missing) => format!("missing key `{missing}`"),
             Cause::Kind { expected } => {
                 let found = if *origin { shown } else { *kind };
-                let hint = if expected == "text" && !text && matches!(*kind, "a number" | "true or false") {
-                    "; put it in quotes"
-                } else {
-                    ""
-                };
+                let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 // The text helps to see what was taken for text; what is asked to be text may be a secret.
                 let found = if *text && !*origin { format!("the text {shown}") } else { found.to_owned() };
                 let subject = if *key { "a key" } else { subject };
                 format!("{subject} must be {expected}, not {found}{hint}")
             }
             Cause::Value { expected } => format!("{subject} must be {expected}, not {shown}"),
+            Cause::Count { expected, found } => format!("{subject} must have {expected} entries, not {found}"),
             // Whoever wrote this message may have put the value into it.
             Cause::Other(_) if *hidden => {
                 format!("{subject} is not accepted; the reason may show a value from elsewhere and is kept back")
