@@ -135,7 +135,11 @@ pub fn main() -> ExitCode {
             check::run(&file, output.json, &mut out, &mut err).map_err(|error| Failure::new(code::FAILED, error))
         }),
         Command::Schema => print(&schema::text()),
-        Command::Drivers { .. } => print(""),
+        Command::Drivers { name, output } => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            drivers::run(name.as_deref(), output.json, &mut out, &mut err)
+                .map_err(|error| Failure::new(code::FAILED, error))
+        }
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
             hardware::set(&hardware, &actuator, &value, pulse, output.json)

@@ -51,6 +51,8 @@ fn the_example_is_right() {
 fn show() {
     use std::io::stdout;
     halyard::cli::drivers::run(None, false, &mut stdout(), &mut stdout()).unwrap();
-    for d in halyard_drivers::DRIVERS { halyard::cli::drivers::run(Some(d.name), false, &mut stdout(), &mut stdout()).unwrap(); }
+    for d in halyard_drivers::DRIVERS {
+        halyard::cli::drivers::run(Some(d.name), false, &mut stdout(), &mut stdout()).unwrap();
+    }
     std::fs::write("/tmp/schema.json", halyard::cli::schema::text()).unwrap();
 }

@@ -32,7 +32,7 @@ impl Agent {
         let (to, events) = mpsc::channel(room);
         let outbox = Outbox::new(Limits::default());
         let filters = filters.iter().map(|filter| ((*filter).to_owned(), 1)).collect();
-        let client = Client::start(&settings, "h/agent/availability", filters, outbox.clone(), to).unwrap();
+        let client = Client::start(&settings, Some("h/agent/availability"), filters, outbox.clone(), to).unwrap();
         Self { client, outbox, events }
     }
 
@@ -329,7 +329,7 @@ fn what_was_not_sent_before_a_stop_stays_for_the_next_connection() {
     assert_eq!((outbox.status().depth, outbox.status().in_flight), (1, 0));
     let (to, _events) = mpsc::channel(8);
     let settings = Settings::new(vec![broker.url()], "agent");
-    let _client = Client::start(&settings, "h/agent/availability", Vec::new(), outbox.clone(), to).unwrap();
+    let _client = Client::start(&settings, Some("h/agent/availability"), Vec::new(), outbox.clone(), to).unwrap();
     wait_until("delivery", || outbox.status().delivered == 1);
 }
 
@@ -337,7 +337,7 @@ fn what_was_not_sent_before_a_stop_stays_for_the_next_connection() {
 fn settings_that_cannot_work_are_refused_at_once() {
     let start = |urls: &[&str]| {
         let settings = Settings::new(urls.iter().map(|url| (*url).to_owned()).collect(), "agent");
-        Client::start(&settings, "will", Vec::new(), Outbox::new(Limits::default()), mpsc::channel(8).0).err()
+        Client::start(&settings, Some("will"), Vec::new(), Outbox::new(Limits::default()), mpsc::channel(8).0).err()
     };
     assert!(matches!(start(&[]), Some(Error::NoUrl)));
     for url in ["", "mqtt://", "mqtt://:1883", "http://broker", "broker:1883", "mqtt://a\0b"] {

@@ -160,7 +160,12 @@ fn purpose(driver: &Driver) -> String {
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),
             Control::Number { range, unit, .. } => {
-                format!("{} to {}{}", range.start(), range.end(), unit.map(|unit| format!(" {unit}")).unwrap_or_default())
+                format!(
+                    "{} to {}{}",
+                    range.start(),
+                    range.end(),
+                    unit.map(|unit| format!(" {unit}")).unwrap_or_default()
+                )
             }
         },
     }

@@ -182,7 +182,11 @@ impl<'d> Stanza<'d> {
                 let (address, place) = match keys.address {
                     Some(address) => (check_address(&address, addresses, problems)?, address.place),
                     // What is there but cannot be read was reported.
-                    None if self.attachment.get("address").is_some_and(|node| !matches!(node.content, Content::Null)) => {
+                    None if self
+                        .attachment
+                        .get("address")
+                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
+                    {
                         return None;
                     }
                     None => match addresses {
@@ -208,7 +212,11 @@ impl<'d> Stanza<'d> {
                     (true, false) => "`i2c-N`, such as `i2c-1`",
                     _ => "`spiB.C`, such as `spi0.0`",
                 };
-                let hint = match bus.text().and_then(|text| text.strip_prefix("/dev/")).map(|rest| rest.replace("spidev", "spi")) {
+                let hint = match bus
+                    .text()
+                    .and_then(|text| text.strip_prefix("/dev/"))
+                    .map(|rest| rest.replace("spidev", "spi"))
+                {
                     Some(rest) if bus.origin.is_none() => format!("; did you mean {}?", quote(&rest)),
                     _ => String::new(),
                 };

@@ -5,7 +5,6 @@ use crate::acting::command::parse;
 use halyard_drivers::FaultKind;
 use proptest::prelude::*;
 
-const ON: Value = Value::Switch(true);
 const OFF: Value = Value::Switch(false);
 
 fn rules() -> Rules {

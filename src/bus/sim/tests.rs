@@ -1,7 +1,7 @@
 use super::*;
 use crate::bus::open;
 use crate::config::{Board, SensorConfig, Store};
-use crate::mqtt::{Protocol, Settings};
+use crate::mqtt::Settings;
 use embedded_hal::digital::{OutputPin, StatefulOutputPin};
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::{MODE_0, SpiDevice};
@@ -169,13 +169,7 @@ fn configured_parts_are_where_they_are_configured() {
         agent: "agent".to_owned(),
         board: Board::Simulated,
         broker: None,
-        mqtt: Settings {
-            urls: Vec::new(),
-            client_id: String::new(),
-            username: None,
-            password: None,
-            protocol: Protocol::V5,
-        },
+        mqtt: Settings::new(Vec::new(), ""),
         base: "halyard".to_owned(),
         discovery: None,
         sensors: vec![

@@ -131,13 +131,17 @@ impl Error {
             Cause::Known => "see above".to_owned(),
             Cause::UnknownKey { key, known } => unknown_key(key, known),
             Cause::UnknownChoice { choice, known } if *key => unknown_key(choice, known),
-            Cause::UnknownChoice { choice, known } => match nearest(choice, known.iter().copied()).filter(|_| !hidden) {
-                Some(near) if known.len() > MOST_LISTED => {
-                    format!("{subject} cannot be {shown}; did you mean `{near}`?")
+            Cause::UnknownChoice { choice, known } => {
+                match nearest(choice, known.iter().copied()).filter(|_| !hidden) {
+                    Some(near) if known.len() > MOST_LISTED => {
+                        format!("{subject} cannot be {shown}; did you mean `{near}`?")
+                    }
+                    Some(near) => {
+                        format!("{subject} must be {}, not {shown}; did you mean `{near}`?", alternatives(known))
+                    }
+                    None => format!("{subject} must be {}, not {shown}", alternatives(known)),
                 }
-                Some(near) => format!("{subject} must be {}, not {shown}; did you mean `{near}`?", alternatives(known)),
-                None => format!("{subject} must be {}, not {shown}", alternatives(known)),
-            },
+            }
             Cause::Missing(missing) => format!("missing key `{missing}`"),
             Cause::Kind { expected } => {
                 let found = if *origin { shown } else { *kind };

@@ -1,5 +1,0 @@
-//! The commands.
-
-pub mod check;
-pub mod drivers;
-pub mod schema;
