@@ -87,16 +87,16 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
 
-    fn counting() -> (Device<u32>, Arc<AtomicU32>) {
+    fn counting(limit: Duration) -> (Device<u32>, Arc<AtomicU32>) {
         let opened = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&opened);
         let factory: Factory<u32> = Arc::new(move || Ok(Box::new(count.fetch_add(1, Ordering::SeqCst))));
-        (Device::new(factory, Duration::from_millis(200)), opened)
+        (Device::new(factory, limit), opened)
     }
 
     #[tokio::test]
     async fn opens_once_and_again_after_a_fault_that_asks_for_it() {
-        let (mut device, opened) = counting();
+        let (mut device, opened) = counting(Duration::from_secs(30));
         assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(0));
         assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(0));
         assert!(device.call(|_| Err::<(), _>(Fault::corrupt("once"))).await.is_err());
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_fault() {
-        let (mut device, _) = counting();
+        let (mut device, _) = counting(Duration::from_secs(30));
         let fault = device.call(|_| -> Result<(), Fault> { panic!("bad luck") }).await.unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Stuck, "the driver panicked: bad luck"));
         assert_eq!(device.call(|driver| Ok(*driver)).await, Ok(1));
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_never_returns_is_not_started_twice() {
-        let (mut device, opened) = counting();
+        let (mut device, opened) = counting(Duration::from_millis(50));
         let (release, wait) = mpsc::channel::<()>();
         let stuck = device.call(move |_| wait.recv().map_err(|_| Fault::corrupt("end"))).await.unwrap_err();
         assert_eq!(stuck.kind, FaultKind::Stuck);
