@@ -57,6 +57,13 @@ impl Broker {
         }
     }
 
+    /// Stops it from answering, as a network that swallows everything would. Connections stay.
+    pub fn freeze(&self) {
+        let process = self.process.as_ref().expect("a broker that runs");
+        // SAFETY: it is a child that nobody has waited for, so its number is its own.
+        unsafe { libc::kill(libc::pid_t::try_from(process.id()).unwrap(), libc::SIGSTOP) };
+    }
+
     /// Starts it again on the same port after [`kill`](Self::kill).
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "it still runs");

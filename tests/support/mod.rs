@@ -6,8 +6,10 @@
 pub mod broker;
 pub mod fake;
 pub mod peer;
+pub mod program;
 pub mod proxy;
 pub mod wire;
+pub mod witness;
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use super::{LIMIT, wait_until};
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, Publish, PublishProperties};
+use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, PublishProperties};
 use rumqttc::v5::{Client, Event, MqttOptions};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
@@ -20,7 +20,7 @@ impl Peer {
     /// Connects; it ends with the broker.
     pub fn connect(broker: SocketAddr, id: &str) -> Self {
         let mut options = MqttOptions::new(id, broker.ip().to_string(), broker.port());
-        options.set_keep_alive(Duration::from_secs(60));
+        options.set_keep_alive(Duration::from_secs(60)).set_max_packet_size(Some(8 << 20));
         let (client, mut connection) = Client::new(options, 1000);
         let (to, messages) = channel();
         let subscribed = Arc::new(Mutex::new(0));
@@ -44,9 +44,23 @@ impl Peer {
 
     /// Listens, and returns when the broker has agreed.
     pub fn listen(&self, filter: &str) {
+        self.subscribe(Filter::new(filter, QoS::AtLeastOnce));
+    }
+
+    /// The same, but messages arrive with the quality of service and the retained flag that they were published with.
+    pub fn listen_as_published(&self, filter: &str) {
+        self.subscribe(Filter { preserve_retain: true, ..Filter::new(filter, QoS::ExactlyOnce) });
+    }
+
+    fn subscribe(&self, filter: Filter) {
         let before = *self.subscribed.lock().unwrap();
-        self.client.subscribe(filter, QoS::AtLeastOnce).unwrap();
+        self.client.subscribe_many([filter]).unwrap();
         wait_until("the peer has subscribed", || *self.subscribed.lock().unwrap() > before);
+    }
+
+    /// The messages that have arrived and were not taken yet.
+    pub fn arrived(&self) -> impl Iterator<Item = Publish> + '_ {
+        self.messages.try_iter()
     }
 
     /// The next message: topic, payload, whether it is a retained one.
@@ -66,6 +80,11 @@ impl Peer {
     /// Publishes with QoS 1.
     pub fn publish(&self, topic: &str, payload: &str, retained: bool) {
         self.client.publish(topic, QoS::AtLeastOnce, retained, payload.to_owned()).unwrap();
+    }
+
+    /// Publishes whatever there is, with any quality of service.
+    pub fn publish_as(&self, topic: &str, payload: &[u8], qos: QoS) {
+        self.client.publish(topic, qos, false, payload.to_vec()).unwrap();
     }
 
     /// Publishes a request: with a response topic and correlation data.

@@ -1,0 +1,18 @@
+//! The built program against a real broker, seen from outside: what the public contract promises.
+
+mod support;
+
+mod agent {
+    mod commands;
+    mod discovery;
+    mod faults;
+    mod hostile;
+    mod line;
+    mod outages;
+    mod reload;
+    mod requests;
+    mod safety;
+    mod stand;
+    mod systemd;
+    mod topics;
+}

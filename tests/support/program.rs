@@ -1,0 +1,118 @@
+//! The built program.
+
+use super::{LIMIT, wait_until};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A running `halyard run`, which ends with its value. When its test fails, its log is printed.
+pub struct Program {
+    process: Child,
+    folder: TempDir,
+    log: Arc<Mutex<String>>,
+}
+
+/// The program with nothing of this process's surroundings that it reacts to; what it keeps goes to `folder`.
+pub fn command(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
+    for variable in ["STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
+        command.env_remove(variable);
+    }
+    command.current_dir(folder).env("XDG_STATE_HOME", folder.path().join("state")).env("HALYARD_LOG", "debug");
+    command
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub fn halyard<A: AsRef<OsStr>>(folder: &TempDir, arguments: impl IntoIterator<Item = A>) -> Output {
+    command(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+impl Program {
+    /// `halyard run` with this configuration.
+    pub fn run(configuration: &str) -> Self {
+        Self::run_with(configuration, |_| {})
+    }
+
+    /// The same, with a last word about the command.
+    pub fn run_with(configuration: &str, adjust: impl FnOnce(&mut Command)) -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("config.yaml"), configuration).unwrap();
+        let mut command = command(&folder);
+        command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
+        adjust(&mut command);
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let of_thread = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = of_thread.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { process, folder, log }
+    }
+
+    /// The configuration's file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
+    /// Another content for the configuration's file.
+    pub fn write(&self, configuration: &str) {
+        std::fs::write(self.file(), configuration).unwrap();
+    }
+
+    /// All that it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged this.
+    #[track_caller]
+    pub fn logs(&self, text: &str) {
+        wait_until(&format!("the log says {text:?}"), || self.log().contains(text));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        let process = libc::pid_t::try_from(self.process.id()).unwrap();
+        // SAFETY: the process is a child that nobody has waited for, so its number is its own.
+        assert_eq!(unsafe { libc::kill(process, signal) }, 0);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end within {LIMIT:?}");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("---- log of the program\n{}----", self.log());
+        }
+    }
+}

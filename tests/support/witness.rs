@@ -1,0 +1,132 @@
+//! A client that remembers everything that was published.
+
+use super::broker::Broker;
+use super::peer::Peer;
+use super::{LIMIT, wait_until};
+use rumqttc::v5::mqttbytes::v5::Publish;
+use serde_json::Value as Json;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A message as it was published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub retained: bool,
+    pub correlation: Option<Vec<u8>>,
+}
+
+impl Message {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.payload).into_owned()
+    }
+
+    /// The payload; null if it is not JSON.
+    pub fn json(&self) -> Json {
+        serde_json::from_slice(&self.payload).unwrap_or(Json::Null)
+    }
+}
+
+impl From<Publish> for Message {
+    fn from(publish: Publish) -> Self {
+        let correlation = publish.properties.and_then(|properties| properties.correlation_data);
+        Self {
+            topic: String::from_utf8(publish.topic.to_vec()).unwrap(),
+            payload: publish.payload.to_vec(),
+            qos: publish.qos as u8,
+            retained: publish.retain,
+            correlation: correlation.map(|data| data.to_vec()),
+        }
+    }
+}
+
+/// Listens to all topics, and remembers.
+pub struct Witness {
+    pub peer: Peer,
+    seen: RefCell<Vec<Message>>,
+    from: Cell<usize>,
+}
+
+impl Witness {
+    pub fn connect(broker: SocketAddr) -> Self {
+        let peer = Peer::connect(broker, &unique("witness"));
+        peer.listen_as_published("#");
+        Self { peer, seen: RefCell::default(), from: Cell::default() }
+    }
+
+    /// From now on, only what comes after this counts.
+    pub fn mark(&self) {
+        self.look();
+        self.from.set(self.seen.borrow().len());
+    }
+
+    /// Waits for a message on this topic, since the mark, for which the condition holds; gives the first.
+    #[track_caller]
+    pub fn wait(&self, topic: &str, condition: impl Fn(&Message) -> bool) -> Message {
+        let mut found = None;
+        wait_until(&format!("a message on {topic} that fits, among {:#?}", self.texts(topic)), || {
+            self.look();
+            found = self.all(topic).into_iter().find(&condition);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Waits for this text on this topic, since the mark.
+    #[track_caller]
+    pub fn wait_for(&self, topic: &str, text: &str) -> Message {
+        self.wait(topic, |message| message.payload == text.as_bytes())
+    }
+
+    /// Messages on this topic, since the mark, that have arrived.
+    pub fn all(&self, topic: &str) -> Vec<Message> {
+        self.look();
+        let seen = self.seen.borrow();
+        seen[self.from.get()..].iter().filter(|message| message.topic == topic).cloned().collect()
+    }
+
+    /// All messages since the mark that have arrived.
+    pub fn everything(&self) -> Vec<Message> {
+        self.look();
+        self.seen.borrow()[self.from.get()..].to_vec()
+    }
+
+    fn texts(&self, topic: &str) -> Vec<String> {
+        self.all(topic).iter().map(Message::text).collect()
+    }
+
+    fn look(&self) {
+        self.seen.borrow_mut().extend(self.peer.arrived().map(Message::from));
+    }
+}
+
+/// What the broker keeps, by topic.
+pub fn retained(broker: &Broker) -> BTreeMap<String, Message> {
+    let peer = Peer::connect(broker.address(), &unique("reader"));
+    peer.listen_as_published("#");
+    // What is retained comes before what is published after the subscription.
+    let end = unique("end");
+    peer.publish(&end, "", false);
+    let mut all = BTreeMap::new();
+    let limit = std::time::Instant::now() + LIMIT;
+    loop {
+        assert!(std::time::Instant::now() < limit, "no end of messages");
+        let message = Message::from(peer.next_whole());
+        if message.topic == end {
+            return all;
+        }
+        if message.retained {
+            all.insert(message.topic.clone(), message);
+        }
+    }
+}
+
+/// A name that nobody else in this process has.
+pub fn unique(name: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}-{}", COUNT.fetch_add(1, Relaxed))
+}
