@@ -29,7 +29,11 @@ fn every_form_is_carried_out() {
             (r#"{"id":"7f4","value":"ON","ttl":"1h","time":"2099-11-22T10:00:00+01:00"}"#, "ON", json!("7f4")),
         ] {
             let result = stand.command("lamp", payload);
-            assert_eq!((&result["status"], &result["state"]), (&json!("applied"), &json!(state)), "{payload}: {result}");
+            assert_eq!(
+                (&result["status"], &result["state"]),
+                (&json!("applied"), &json!(state)),
+                "{payload}: {result}"
+            );
             assert_eq!((&result["id"], result.get("reason")), (&id, None), "{payload}: {result}");
             let told = stand.state("lamp", state, "command").json();
             assert_eq!(told["id"], id, "{payload}: {told}");

@@ -21,7 +21,10 @@ fn health_read_and_config_are_answered() {
         let list = config["config"][kind].as_array().unwrap();
         list.iter().map(|part| part["id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!((ids("sensors").join(" "), ids("actuators").join(" ")), ("climate door".into(), "pump valve lamp".into()));
+    assert_eq!(
+        (ids("sensors").join(" "), ids("actuators").join(" ")),
+        ("climate door".into(), "pump valve lamp".into())
+    );
 }
 
 #[test]

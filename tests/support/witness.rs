@@ -64,6 +64,11 @@ impl Witness {
         self.from.set(self.seen.borrow().len());
     }
 
+    /// From now on, everything counts again.
+    pub fn unmark(&self) {
+        self.from.set(0);
+    }
+
     /// Waits for a message on this topic, since the mark, for which the condition holds; gives the first.
     #[track_caller]
     pub fn wait(&self, topic: &str, condition: impl Fn(&Message) -> bool) -> Message {
