@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 /// Longest time that a write may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +32,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
+/// How long whoever removes an actuator waits for it to be safe.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// The loop goes round at least this often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -49,7 +51,8 @@ struct Removal {
     actuator: String,
     /// Whether nothing of it shall be left on the broker.
     forget: bool,
-    done: oneshot::Sender<()>,
+    /// Whoever waits, and until when.
+    waiting: Option<(oneshot::Sender<()>, Instant)>,
 }
 
 /// Where the answer to a command goes beside `B/A/E/result`: MQTT 5's response topic and correlation data.
@@ -77,6 +80,7 @@ impl Acting {
             memory,
             stopping: None,
             removing: Vec::new(),
+            added: 0,
         };
         tokio::spawn(async move { task.run(inbox, progress).await });
         Self { orders }
@@ -106,9 +110,13 @@ impl Acting {
     }
 
     /// An actuator goes to `safe` and is let go. `forget`: for good, so nothing of it is left on the broker.
+    ///
+    /// Returns after [`REMOVAL`] at the latest. Hardware that does not do as it is told until then is told again and
+    /// again, unless an actuator with the same id is added.
     pub async fn remove(&self, actuator: &str, forget: bool) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), forget, done })).await;
+        let waiting = Some((done, Instant::now() + REMOVAL));
+        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), forget, waiting })).await;
         let _ = gone.await;
     }
 
@@ -131,6 +139,8 @@ struct Hands {
     device: Option<Device<dyn Actuator>>,
     /// While it could not be opened: when to try again, and the pause after that.
     away: Option<(Instant, Duration)>,
+    /// Tells what a worker brings back from what belongs to an earlier actuator with the same id.
+    number: u64,
 }
 
 enum Done {
@@ -138,7 +148,7 @@ enum Done {
     Written(Result<Value, Fault>),
 }
 
-type Work = BoxFuture<'static, (String, Device<dyn Actuator>, Done)>;
+type Work = BoxFuture<'static, (String, u64, Device<dyn Actuator>, Done)>;
 
 struct Task {
     gate: Gate<Route>,
@@ -149,6 +159,8 @@ struct Task {
     memory: Memory,
     stopping: Option<oneshot::Sender<()>>,
     removing: Vec<Removal>,
+    /// How many actuators were added so far.
+    added: u64,
 }
 
 impl Task {
@@ -160,7 +172,7 @@ impl Task {
                     Some(order) => self.order(order),
                     None => return,
                 },
-                Some((id, device, done)) = self.work.next() => self.done(&id, device, done),
+                Some((id, number, device, done)) = self.work.next() => self.done(&id, number, device, done),
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             let now = Instant::now();
@@ -174,8 +186,10 @@ impl Task {
 
     fn deadline(&self) -> Instant {
         let reopen = self.hands.values().filter_map(|hands| hands.away.map(|(at, _)| at)).min();
+        let waiting =
+            self.removing.iter().filter_map(|removal| removal.waiting.as_ref().map(|(_, until)| *until)).min();
         let far = Instant::now() + ROUND;
-        self.gate.deadline().into_iter().chain(reopen).min().unwrap_or(far)
+        self.gate.deadline().into_iter().chain(reopen).chain(waiting).min().unwrap_or(far)
     }
 
     fn order(&mut self, order: Order) {
@@ -209,11 +223,16 @@ impl Task {
             max_on: config.max_on,
             interlock: config.interlock.clone(),
         };
+        // An earlier one that could not be made safe is given up.
+        self.removing.retain(|removal| removal.actuator != id);
+        self.gate.remove(&id);
         self.gate.add(&id, rules);
+        self.added += 1;
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
         self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
-        let hands = Hands { config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
+        let (device, away) = (Some(Device::new(factory, LIMIT)), Some((now, FIRST_PAUSE)));
+        let hands = Hands { config, device, away, number: self.added };
         self.hands.insert(id, hands);
     }
 
@@ -224,18 +243,18 @@ impl Task {
                 && let Some(mut device) = hands.device.take()
             {
                 hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
-                let id = id.clone();
+                let (id, number) = (id.clone(), hands.number);
                 self.work.push(Box::pin(async move {
                     let found = device.call(|driver| driver.read()).await;
-                    (id, device, Done::Opened(found))
+                    (id, number, device, Done::Opened(found))
                 }));
             }
         }
     }
 
-    fn done(&mut self, id: &str, device: Device<dyn Actuator>, done: Done) {
+    fn done(&mut self, id: &str, number: u64, device: Device<dyn Actuator>, done: Done) {
         let now = Instant::now();
-        let Some(hands) = self.hands.get_mut(id) else { return };
+        let Some(hands) = self.hands.get_mut(id).filter(|hands| hands.number == number) else { return };
         hands.device = Some(device);
         match done {
             Done::Opened(Ok(found)) => {
@@ -283,10 +302,12 @@ impl Task {
 
     fn write(&mut self, actuator: String, value: Value) {
         // The gate has one write of an actuator under way at a time, and none before it was opened.
-        let Some(mut device) = self.hands.get_mut(&actuator).and_then(|hands| hands.device.take()) else { return };
+        let Some(hands) = self.hands.get_mut(&actuator) else { return };
+        let number = hands.number;
+        let Some(mut device) = hands.device.take() else { return };
         self.work.push(Box::pin(async move {
             let result = device.call(move |driver| driver.apply(&value)).await;
-            (actuator, device, Done::Written(result))
+            (actuator, number, device, Done::Written(result))
         }));
     }
 
@@ -312,14 +333,23 @@ impl Task {
     /// Tells those who wait for actuators to be safe.
     fn settle(&mut self) {
         let gone = self.removing.extract_if(.., |removal| self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, forget, done } in gone.collect::<Vec<_>>() {
+        for Removal { actuator, forget, waiting } in gone.collect::<Vec<_>>() {
             self.gate.remove(&actuator);
             self.hands.remove(&actuator);
             if forget {
                 self.reporter.remove(&actuator);
             }
-            // Whoever waited may have gone.
-            let _ = done.send(());
+            if let Some((done, _)) = waiting {
+                // Whoever waited may have gone.
+                let _ = done.send(());
+            }
+        }
+        let now = Instant::now();
+        for removal in &mut self.removing {
+            if let Some((done, _)) = removal.waiting.take_if(|(_, until)| *until <= now) {
+                error!("{}: could not be made safe yet, and is not let go before it is", removal.actuator);
+                let _ = done.send(());
+            }
         }
         if self.gate.actuators().all(|id| self.gate.is_settled(id))
             && let Some(done) = self.stopping.take_if(|_| self.work.is_empty())
