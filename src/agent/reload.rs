@@ -53,6 +53,7 @@ impl Agent {
                 self.running_actuators.remove(&old.id);
             }
         }
+        self.surroundings.bus.reconfigured(&new);
         for sensor in &new.sensors {
             if !self.sensors.contains_key(&sensor.id) {
                 changed.push(format!("{} started", sensor.id));

@@ -29,6 +29,8 @@ struct Places {
     spi: HashMap<(u8, u8), SpiSlot>,
     lines: HashMap<LineName, Placed>,
     parts: HashMap<At, SharedPart>,
+    /// Fingerprints of the stanzas whose parts were placed.
+    furnished: HashMap<At, String>,
 }
 
 /// A line, and whether somebody has it open.
@@ -43,20 +45,16 @@ impl Simulated {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let buses = Self::default();
-        for sensor in &config.sensors {
-            match &sensor.source {
-                Source::Sampled { spec, .. } => buses.place(&sensor.at, spec.simulate()),
-                Source::Edges { spec } => {
-                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
-                        buses.line(line).pull(true);
-                    }
-                }
-            }
-        }
-        for actuator in &config.actuators {
-            buses.place(&actuator.at, actuator.spec.simulate());
-        }
+        buses.reconfigured(config);
         buses
+    }
+
+    /// Puts the model of a configured part at its place, unless it is there.
+    fn furnish(&self, at: &At, fingerprint: &str, model: impl FnOnce() -> Option<Box<dyn Part>>) {
+        let before = self.places().furnished.insert(at.clone(), fingerprint.to_owned());
+        if before.as_deref() != Some(fingerprint) {
+            self.place(at, model());
+        }
     }
 
     /// Puts `part` at a place, instead of what was there; nothing happens without a part.
@@ -134,6 +132,26 @@ impl Bus for Simulated {
         let (sender, edges) = broadcast::channel(KEPT);
         taken.line.watch(move |edge| sender.send(edge).is_ok());
         Ok(Box::new(Watched { taken, edges, name: line.clone() }))
+    }
+
+    fn reconfigured(&self, config: &Config) {
+        for sensor in &config.sensors {
+            match &sensor.source {
+                Source::Sampled { spec, .. } => self.furnish(&sensor.at, &sensor.fingerprint, || spec.simulate()),
+                Source::Edges { spec } => {
+                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
+                        // What goes on at a line that was there before is not the configuration's.
+                        let is_new = !self.places().lines.contains_key(line);
+                        if is_new {
+                            self.line(line).pull(true);
+                        }
+                    }
+                }
+            }
+        }
+        for actuator in &config.actuators {
+            self.furnish(&actuator.at, &actuator.fingerprint, || actuator.spec.simulate());
+        }
     }
 }
 
