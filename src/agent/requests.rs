@@ -41,12 +41,6 @@ impl Asked {
 
 impl Agent {
     pub(super) async fn request(&mut self, name: &str, message: Incoming) {
-        let known = ["health", "read", "config", "reload", "restart"];
-        if !known.contains(&name) {
-            // Not answered by name: whoever asks could make topics of any name.
-            tracing::debug!("unknown request; there are {}", known.join(", "));
-            return;
-        }
         let response = message.response_topic.map(|topic| (topic, message.correlation));
         let asked = Asked { name: name.to_owned(), response };
         if message.retained {
@@ -60,9 +54,13 @@ impl Agent {
                 let answer = self.reload().await.map(|summary| object(json!({ "changed": summary })));
                 asked.answer(&self.reporter, answer);
             }
-            _ => {
+            "restart" => {
                 asked.answer(&self.reporter, Ok(Map::new()));
                 self.restart = true;
+            }
+            _ => {
+                let message = "there is no such request; there are health, read, config, reload and restart";
+                asked.answer(&self.reporter, Err(message.into()));
             }
         }
     }
