@@ -251,17 +251,18 @@ impl Link {
         self.why = None;
         self.connection += 1;
         self.unanswered = 0;
-        // When it gets lost, so does the connection, and the next one has a greeting of its own.
-        if let Some(topic) = &self.will_topic
-            && let Ok(token) = self.client.try_publish(Message::new_retained(topic, "online", QoS::AtLeastOnce))
-        {
-            self.start(Operation::Greeting(token));
-        }
         for filter in self.unwanted.clone() {
             self.unsubscribe(&filter);
         }
         for (filter, qos) in self.subscriptions.clone() {
             self.subscribe(&filter, qos);
+        }
+        // After the subscriptions: whoever hears it can be heard. When it gets lost, so does the connection, and the next
+        // one has a greeting of its own.
+        if let Some(topic) = &self.will_topic
+            && let Ok(token) = self.client.try_publish(Message::new_retained(topic, "online", QoS::AtLeastOnce))
+        {
+            self.start(Operation::Greeting(token));
         }
         self.shared.lock().queue.connected();
         if self.unanswered == 0 {
