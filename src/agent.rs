@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -131,13 +131,16 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     tokio::spawn(feed_systemd(watchdog.clone()));
 
     let mut health = tokio::time::interval(HEALTH);
+    // After a change: when it is published. Nothing else waits for that.
+    let mut settled = None;
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
             Some(event) = events.recv() => agent.event(event).await,
             _ = health.tick() => agent.reporter.publish_health(),
-            () = agent.reporter.changed() => {
-                tokio::time::sleep(SETTLE).await;
+            () = agent.reporter.changed(), if settled.is_none() => settled = Some(Instant::now() + SETTLE),
+            () = sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {
+                settled = None;
                 agent.reporter.publish_health();
             }
             _ = hangup.recv() => { let _ = agent.reload().await; }
