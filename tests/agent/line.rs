@@ -50,11 +50,14 @@ fn check_and_schema_and_drivers() {
     // Found by itself where it is looked for first.
     assert_eq!(ends_with(&run(&good, "check"), 0).0, "config.yaml: 2 sensors, 3 actuators: fine\n");
     assert_eq!(prints_json(&run(&good, "check --json"), 0), json!([]));
-    let wrong = folder(&configuration("mqtt://localhost", "sensors:\n  - { id: x, drivr: bme280 }\n"));
+    let wrong = folder(&configuration(
+        "mqtt://localhost",
+        "sensors:\n  - { id: x, driver: bme280, bus: i2c-1, adress: 0x76 }\n",
+    ));
     let (_, err) = ends_with(&run(&wrong, "check"), 78);
-    assert!(err.contains("config.yaml:5:14: "), "{err}");
+    assert!(err.contains("config.yaml:5:42: "), "{err}");
     let problems = prints_json(&run(&wrong, "check --json"), 78);
-    assert_eq!((&problems[0]["line"], &problems[0]["column"]), (&json!(5), &json!(14)), "{problems}");
+    assert_eq!((&problems[0]["line"], &problems[0]["column"]), (&json!(5), &json!(42)), "{problems}");
     ends_with(&run(&TempDir::new().unwrap(), "check -c missing.yaml"), 78);
     let schema = prints_json(&run(&good, "schema"), 0);
     assert!(schema["properties"]["sensors"].is_object(), "{schema}");
@@ -80,7 +83,7 @@ fn run_with_a_wrong_configuration_touches_nothing() {
     let folder = folder(&text);
     let (out, err) = ends_with(&run(&folder, "run"), 78);
     assert_eq!(out, "");
-    assert!(err.contains("config.yaml:9:36: ") && err.contains("did you mean `line`?"), "{err}");
+    assert!(err.contains("config.yaml:10:34: ") && err.contains("did you mean `line`?"), "{err}");
     witness.peer.publish("end", "", false);
     witness.wait("end", |_| true);
     assert_eq!(witness.everything().len(), 1, "{:?}", witness.everything());

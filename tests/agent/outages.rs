@@ -22,6 +22,7 @@ fn a_broker_that_forgot_everything_is_told_everything() {
     let text = super::stand::configuration(&broker.url(), PARTS);
     let mut stand = Stand::with(broker, &text);
     assert_eq!(stand.command("pump", "ON")["status"], "applied");
+    stand.witness.unmark();
     for entity in ["climate", "door", "lamp", "pump", "valve"] {
         stand.witness.wait_for(&topic(&format!("{entity}/availability")), "online");
     }

@@ -52,7 +52,7 @@ fn a_restart_comes_back() {
 fn a_retained_request_is_not_carried_out() {
     let Some(broker) = crate::support::broker::Broker::start("") else { return };
     let early = Witness::connect(broker.address());
-    early.peer.publish(&topic("agent/request/restart"), "", true);
+    early.peer.publish(&topic("agent/request/restart"), "now", true);
     early.wait(&topic("agent/request/restart"), |_| true);
     let text = super::stand::configuration(&broker.url(), PARTS);
     let stand = Stand::with(broker, &text);

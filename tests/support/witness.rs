@@ -1,14 +1,15 @@
 //! A client that remembers everything that was published.
 
+use super::LIMIT;
 use super::broker::Broker;
 use super::peer::Peer;
-use super::{LIMIT, wait_until};
 use rumqttc::v5::mqttbytes::v5::Publish;
 use serde_json::Value as Json;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// A message as it was published.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,13 +73,16 @@ impl Witness {
     /// Waits for a message on this topic, since the mark, for which the condition holds; gives the first.
     #[track_caller]
     pub fn wait(&self, topic: &str, condition: impl Fn(&Message) -> bool) -> Message {
-        let mut found = None;
-        wait_until(&format!("a message on {topic} that fits, among {:#?}", self.texts(topic)), || {
-            self.look();
-            found = self.all(topic).into_iter().find(&condition);
-            found.is_some()
-        });
-        found.unwrap()
+        let end = Instant::now() + LIMIT;
+        loop {
+            let all = self.all(topic);
+            if let Some(found) = all.iter().find(|message| condition(message)) {
+                return found.clone();
+            }
+            let texts: Vec<String> = all.iter().map(Message::text).collect();
+            assert!(Instant::now() < end, "not within {LIMIT:?}: a message on {topic} that fits, among {texts:#?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Waits for this text on this topic, since the mark.
@@ -100,10 +104,6 @@ impl Witness {
         self.seen.borrow()[self.from.get()..].to_vec()
     }
 
-    fn texts(&self, topic: &str) -> Vec<String> {
-        self.all(topic).iter().map(Message::text).collect()
-    }
-
     fn look(&self) {
         self.seen.borrow_mut().extend(self.peer.arrived().map(Message::from));
     }
@@ -117,9 +117,9 @@ pub fn retained(broker: &Broker) -> BTreeMap<String, Message> {
     let end = unique("end");
     peer.publish(&end, "", false);
     let mut all = BTreeMap::new();
-    let limit = std::time::Instant::now() + LIMIT;
+    let limit = Instant::now() + LIMIT;
     loop {
-        assert!(std::time::Instant::now() < limit, "no end of messages");
+        assert!(Instant::now() < limit, "no end of messages");
         let message = Message::from(peer.next_whole());
         if message.topic == end {
             return all;
