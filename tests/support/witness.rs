@@ -7,12 +7,13 @@ use rumqttc::v5::mqttbytes::v5::Publish;
 use serde_json::Value as Json;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A message as it was published.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Message {
     pub topic: String,
     pub payload: Vec<u8>,
@@ -29,6 +30,13 @@ impl Message {
     /// The payload; null if it is not JSON.
     pub fn json(&self) -> Json {
         serde_json::from_slice(&self.payload).unwrap_or(Json::Null)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let retained = if self.retained { ", retained" } else { "" };
+        write!(f, "{} {} (QoS {}{retained})", self.topic, self.text(), self.qos)
     }
 }
 
