@@ -162,15 +162,13 @@ impl Agent {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Connected => {
-                info!("connected to the broker");
                 self.acting.broker(true).await;
                 self.reporter.repeat();
                 if let Some(discovery) = &self.discovery {
                     discovery.publish(&self.reporter);
                 }
             }
-            Event::Disconnected { why } => {
-                warn!("no broker: {why}");
+            Event::Disconnected { .. } => {
                 self.acting.broker(false).await;
             }
             Event::Message(message) => self.message(message).await,
