@@ -39,7 +39,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// The stop takes at most the sum of these.
 const SENSORS_STOP: Duration = Duration::from_millis(600);
 const ACTUATORS_STOP: Duration = Duration::from_millis(900);
-const FLUSH: Duration = Duration::from_millis(400);
+const FLUSH: Duration = Duration::from_millis(300);
 
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -125,21 +125,15 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     for sensor in agent.config.sensors.clone() {
         agent.start_sensor(sensor);
     }
-    agent.reporter.publish_health();
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
     tokio::spawn(feed_systemd(watchdog.clone()));
 
-    let mut health = tokio::time::interval(HEALTH);
+    tokio::spawn(publish_health(agent.reporter.clone()));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
             Some(event) = events.recv() => agent.event(event).await,
-            _ = health.tick() => agent.reporter.publish_health(),
-            () = agent.reporter.changed() => {
-                tokio::time::sleep(SETTLE).await;
-                agent.reporter.publish_health();
-            }
             _ = hangup.recv() => { let _ = agent.reload().await; }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -234,6 +228,18 @@ impl Agent {
             }
         }
         client.stop(FLUSH).await;
+    }
+}
+
+/// Publishes `B/A/agent` at the start, after each change, and now and then.
+async fn publish_health(reporter: Reporter) {
+    let mut rounds = tokio::time::interval(HEALTH);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            () = reporter.changed() => tokio::time::sleep(SETTLE).await,
+        }
+        reporter.publish_health();
     }
 }
 

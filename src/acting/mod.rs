@@ -23,13 +23,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 /// Longest time that a write may take.
 const LIMIT: Duration = Duration::from_secs(5);
 /// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest time that an actuator which is removed has to become safe.
+const REMOVAL: Duration = Duration::from_secs(2);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
 /// The loop goes round at least this often.
@@ -49,6 +51,8 @@ struct Removal {
     actuator: String,
     /// Whether nothing of it shall be left on the broker.
     forget: bool,
+    /// When it is let go even if it could not be made safe.
+    until: Instant,
     done: oneshot::Sender<()>,
 }
 
@@ -71,6 +75,7 @@ impl Acting {
         let task = Task {
             gate: Gate::new(now),
             hands: BTreeMap::new(),
+            added: 0,
             work: FuturesUnordered::new(),
             bus,
             reporter,
@@ -108,7 +113,13 @@ impl Acting {
     /// An actuator goes to `safe` and is let go. `forget`: for good, so nothing of it is left on the broker.
     pub async fn remove(&self, actuator: &str, forget: bool) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), forget, done })).await;
+        self.tell(Order::Remove(Removal {
+            actuator: actuator.to_owned(),
+            forget,
+            until: Instant::now() + REMOVAL,
+            done,
+        }))
+        .await;
         let _ = gone.await;
     }
 
@@ -127,6 +138,8 @@ impl Acting {
 
 /// An actuator's driver; away while a worker has it.
 struct Hands {
+    /// Tells it from an earlier one of the same id, whose worker may still be at it.
+    number: u64,
     config: ActuatorConfig,
     device: Option<Device<dyn Actuator>>,
     /// While it could not be opened: when to try again, and the pause after that.
@@ -138,11 +151,13 @@ enum Done {
     Written(Result<Value, Fault>),
 }
 
-type Work = BoxFuture<'static, (String, Device<dyn Actuator>, Done)>;
+type Work = BoxFuture<'static, (String, u64, Device<dyn Actuator>, Done)>;
 
 struct Task {
     gate: Gate<Route>,
     hands: BTreeMap<String, Hands>,
+    /// How many actuators there have been.
+    added: u64,
     work: FuturesUnordered<Work>,
     bus: Arc<dyn Bus>,
     reporter: Reporter,
@@ -160,7 +175,7 @@ impl Task {
                     Some(order) => self.order(order),
                     None => return,
                 },
-                Some((id, device, done)) = self.work.next() => self.done(&id, device, done),
+                Some((id, number, device, done)) = self.work.next() => self.done(&id, number, device, done),
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             let now = Instant::now();
@@ -213,7 +228,9 @@ impl Task {
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
         self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
-        let hands = Hands { config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
+        self.added += 1;
+        let number = self.added;
+        let hands = Hands { number, config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
         self.hands.insert(id, hands);
     }
 
@@ -224,18 +241,18 @@ impl Task {
                 && let Some(mut device) = hands.device.take()
             {
                 hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
-                let id = id.clone();
+                let (id, number) = (id.clone(), hands.number);
                 self.work.push(Box::pin(async move {
                     let found = device.call(|driver| driver.read()).await;
-                    (id, device, Done::Opened(found))
+                    (id, number, device, Done::Opened(found))
                 }));
             }
         }
     }
 
-    fn done(&mut self, id: &str, device: Device<dyn Actuator>, done: Done) {
+    fn done(&mut self, id: &str, number: u64, device: Device<dyn Actuator>, done: Done) {
         let now = Instant::now();
-        let Some(hands) = self.hands.get_mut(id) else { return };
+        let Some(hands) = self.hands.get_mut(id).filter(|hands| hands.number == number) else { return };
         hands.device = Some(device);
         match done {
             Done::Opened(Ok(found)) => {
@@ -283,10 +300,12 @@ impl Task {
 
     fn write(&mut self, actuator: String, value: Value) {
         // The gate has one write of an actuator under way at a time, and none before it was opened.
-        let Some(mut device) = self.hands.get_mut(&actuator).and_then(|hands| hands.device.take()) else { return };
+        let Some(hands) = self.hands.get_mut(&actuator) else { return };
+        let number = hands.number;
+        let Some(mut device) = hands.device.take() else { return };
         self.work.push(Box::pin(async move {
             let result = device.call(move |driver| driver.apply(&value)).await;
-            (actuator, device, Done::Written(result))
+            (actuator, number, device, Done::Written(result))
         }));
     }
 
@@ -311,8 +330,13 @@ impl Task {
 
     /// Tells those who wait for actuators to be safe.
     fn settle(&mut self) {
-        let gone = self.removing.extract_if(.., |removal| self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, forget, done } in gone.collect::<Vec<_>>() {
+        let now = Instant::now();
+        let gone =
+            self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
+        for Removal { actuator, forget, done, .. } in gone.collect::<Vec<_>>() {
+            if !self.gate.is_settled(&actuator) {
+                error!("{actuator}: removed, but it could not be made safe");
+            }
             self.gate.remove(&actuator);
             self.hands.remove(&actuator);
             if forget {
