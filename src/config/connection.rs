@@ -1,8 +1,9 @@
 //! The agent's id and the way to the broker.
 
-use super::written::{self, RESERVED, is_id};
-use crate::mqtt::{Protocol, Settings};
+use super::values::{Id, RESERVED, Url, is_id};
+use super::written;
 use crate::mqtt::message::Secret;
+use crate::mqtt::{Protocol, Settings};
 use halyard_drivers::options::{Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
 }
 
 /// Reports an id that is a topic of the agent itself.
-pub fn check_reserved(id: &Placed<written::Id>, problems: &mut Vec<Problem>) {
+pub fn check_reserved(id: &Placed<Id>, problems: &mut Vec<Problem>) {
     if let Some(reserved) = RESERVED.iter().find(|reserved| **reserved == id.value.0) {
         problems.push(Problem::new(id.place, format!("the id `{reserved}` is reserved")));
     }
@@ -91,11 +92,7 @@ pub fn settings(
 }
 
 /// The URLs in full, and whether they are `mqtts`.
-fn urls_of(
-    urls: &OneOrMany<Placed<written::Url>>,
-    node: Option<&Node>,
-    problems: &mut Vec<Problem>,
-) -> (Vec<String>, bool) {
+fn urls_of(urls: &OneOrMany<Placed<Url>>, node: Option<&Node>, problems: &mut Vec<Problem>) -> (Vec<String>, bool) {
     let mut all = Vec::new();
     let mut kind = None;
     for url in &urls.0 {
@@ -149,11 +146,9 @@ mod tests {
 
     #[test]
     fn addresses_to_connect_to() {
-        for (listen, address) in [
-            ("0.0.0.0:1884", "127.0.0.1:1884"),
-            ("[::]:1883", "[::1]:1883"),
-            ("192.168.0.4:1883", "192.168.0.4:1883"),
-        ] {
+        for (listen, address) in
+            [("0.0.0.0:1884", "127.0.0.1:1884"), ("[::]:1883", "[::1]:1883"), ("192.168.0.4:1883", "192.168.0.4:1883")]
+        {
             assert_eq!(reachable(listen.parse().unwrap()), address.parse().unwrap());
         }
     }

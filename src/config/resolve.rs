@@ -2,8 +2,9 @@
 
 use super::model::{At, Board, Config, LineName};
 use super::stanza::Stanza;
+use super::values::Id;
 use super::yaml::Document;
-use super::{actuator, connection, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -24,16 +25,13 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
-    let settings =
-        connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+    let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
 
     let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new() };
     let sensors: Vec<_> =
         stanzas(root, "sensors").iter().map(|node| sensor::resolve(node, &mut seen, problems)).collect();
-    let mut actuators: Vec<_> = stanzas(root, "actuators")
-        .iter()
-        .filter_map(|node| actuator::resolve(node, &mut seen, problems))
-        .collect();
+    let mut actuators: Vec<_> =
+        stanzas(root, "actuators").iter().filter_map(|node| actuator::resolve(node, &mut seen, problems)).collect();
     actuator::interlock(&mut actuators, &seen, problems);
 
     Some(Config {
@@ -70,7 +68,7 @@ impl Seen<'_> {
     pub fn id(
         &mut self,
         stanza: &Stanza<'_>,
-        id: Option<Placed<written::Id>>,
+        id: Option<Placed<Id>>,
         role: Role,
         problems: &mut Vec<Problem>,
     ) -> Option<String> {
@@ -84,7 +82,7 @@ impl Seen<'_> {
         let text = id.value.0;
         if let Some((_, first)) = self.ids.get(&text) {
             let shown = Placed { place: id.place, origin: id.origin, value: text }.shown();
-            let message = format!("the id {shown} is taken{}", self.line(*first));
+            let message = format!("the id {shown} is taken{}", self.line(*first, problems));
             problems.push(Problem::new(id.place, message));
             return None;
         }
@@ -97,7 +95,7 @@ impl Seen<'_> {
         let same = self.same(&at.value);
         if let Some((first, place)) = self.places.get(&same) {
             let at_text = if at.origin.is_some() { "the line".to_owned() } else { at.value.to_string() };
-            let message = format!("{at_text} is taken by {first}{}", self.line(*place));
+            let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));
             problems.push(Problem::new(at.place, message));
         } else {
             let name = id.map_or_else(|| "the device".to_owned(), |id| format!("`{id}`"));
@@ -117,7 +115,11 @@ impl Seen<'_> {
         }
     }
 
-    fn line(&self, place: Place) -> String {
+    /// ` in line 7`, as long as there are not more problems than are shown.
+    fn line(&self, place: Place, problems: &[Problem]) -> String {
+        if problems.len() > MOST_SHOWN {
+            return String::new();
+        }
         self.document.position(place).map(|position| format!(" in line {}", position.line)).unwrap_or_default()
     }
 

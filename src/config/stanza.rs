@@ -182,7 +182,11 @@ impl<'d> Stanza<'d> {
                 let (address, place) = match keys.address {
                     Some(address) => (check_address(&address, addresses, problems)?, address.place),
                     // What is there but cannot be read was reported.
-                    None if self.attachment.get("address").is_some_and(|node| !matches!(node.content, Content::Null)) => {
+                    None if self
+                        .attachment
+                        .get("address")
+                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
+                    {
                         return None;
                     }
                     None => match addresses {
@@ -208,7 +212,11 @@ impl<'d> Stanza<'d> {
                     (true, false) => "`i2c-N`, such as `i2c-1`",
                     _ => "`spiB.C`, such as `spi0.0`",
                 };
-                let hint = match bus.text().and_then(|text| text.strip_prefix("/dev/")).map(|rest| rest.replace("spidev", "spi")) {
+                let hint = match bus
+                    .text()
+                    .and_then(|text| text.strip_prefix("/dev/"))
+                    .map(|rest| rest.replace("spidev", "spi"))
+                {
                     Some(rest) if bus.origin.is_none() => format!("; did you mean {}?", quote(&rest)),
                     _ => String::new(),
                 };
@@ -410,6 +418,31 @@ fn canonical(node: &Node) -> serde_json::Value {
                 .map(|(key, value)| (key.text().map_or_else(|| key.shown(), str::to_owned), canonical(value)))
                 .collect();
             sorted.into_iter().collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A driver's option that is called as a key of the agent's would never reach the driver.
+    #[test]
+    fn drivers_have_keys_of_their_own() {
+        for driver in DRIVERS {
+            for key in keys(&(driver.schema)()) {
+                let taken = ATTACHMENT_KEYS.contains(&key.as_str()) || key == "driver";
+                assert!(!taken && !common_keys(driver.role).contains(&key), "{}: {key}", driver.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_buses() {
+        assert!(matches!(bus_of("i2c-1"), Some(Bus::I2c(1))));
+        assert!(matches!(bus_of("spi10.2"), Some(Bus::Spi(10, 2))));
+        for text in ["", "i2c-", "i2c-01", "i2c-256", "i2c-+1", "i2c1", "spi0", "spi0.", "spi.0", "spi0.0.0", "I2C-1"] {
+            assert!(bus_of(text).is_none(), "{text}");
         }
     }
 }

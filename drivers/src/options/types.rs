@@ -180,7 +180,8 @@ mod tests {
         ] {
             assert_eq!(Span::parse(text), Some(Span(Duration::from_nanos(nanoseconds))), "{text}");
         }
-        let wrong = ["", "10", "s", "-1s", "1 s", "1.s", ".5s", "1s ", "1h30m", "1S", "1.5.5s", "3651d", "99999999999ms"];
+        let wrong =
+            ["", "10", "s", "-1s", "1 s", "1.s", ".5s", "1s ", "1h30m", "1S", "1.5.5s", "3651d", "99999999999ms"];
         for text in wrong {
             assert_eq!(Span::parse(text), None, "{text}");
         }

@@ -13,7 +13,7 @@ const MOST_LISTED: usize = 8;
 pub(super) struct Error {
     cause: Cause,
     hint: Option<&'static str>,
-    at: Option<At>,
+    at: Option<Box<At>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Error {
                 Some(name) => format!("`{name}`"),
                 None => "this".to_owned(),
             };
-            self.at = Some(At {
+            self.at = Some(Box::new(At {
                 place: node.place,
                 subject,
                 key,
@@ -102,7 +102,7 @@ impl Error {
                 shown: node.shown(),
                 hidden: node.has_origin(),
                 origin: node.origin.is_some(),
-            });
+            }));
         }
         self
     }
@@ -124,20 +124,24 @@ impl Error {
     }
 
     pub(super) fn message(&self) -> String {
-        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = &self.at else {
+        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = self.at.as_deref() else {
             return "this cannot be read".to_owned();
         };
         match &self.cause {
             Cause::Known => "see above".to_owned(),
             Cause::UnknownKey { key, known } => unknown_key(key, known),
             Cause::UnknownChoice { choice, known } if *key => unknown_key(choice, known),
-            Cause::UnknownChoice { choice, known } => match nearest(choice, known.iter().copied()).filter(|_| !hidden) {
-                Some(near) if known.len() > MOST_LISTED => {
-                    format!("{subject} cannot be {shown}; did you mean `{near}`?")
+            Cause::UnknownChoice { choice, known } => {
+                match nearest(choice, known.iter().copied()).filter(|_| !hidden) {
+                    Some(near) if known.len() > MOST_LISTED => {
+                        format!("{subject} cannot be {shown}; did you mean `{near}`?")
+                    }
+                    Some(near) => {
+                        format!("{subject} must be {}, not {shown}; did you mean `{near}`?", alternatives(known))
+                    }
+                    None => format!("{subject} must be {}, not {shown}", alternatives(known)),
                 }
-                Some(near) => format!("{subject} must be {}, not {shown}; did you mean `{near}`?", alternatives(known)),
-                None => format!("{subject} must be {}, not {shown}", alternatives(known)),
-            },
+            }
             Cause::Missing(missing) => format!("missing key `{missing}`"),
             Cause::Kind { expected } => {
                 let found = if *origin { shown } else { *kind };
