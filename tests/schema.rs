@@ -1,5 +1,7 @@
 //! The JSON Schema of the configuration, against files that are right and files that are wrong.
 
+#![allow(clippy::panic, clippy::unwrap_used)] // in helpers of tests
+
 use boon::{Compiler, SchemaIndex, Schemas};
 use halyard_drivers::{DRIVERS, Role};
 use serde_json::Value;
