@@ -136,7 +136,7 @@ actuators:
 
     let [pump, valve] = config.actuators.as_slice() else { panic!("two actuators") };
     assert_eq!((&pump.initial, &pump.safe), (&Initial::Restore, &Value::Switch(true)));
-    assert_eq!((pump.safe_after, pump.max_on), (Some(Duration::from_secs(30)), Some(Duration::from_mins(10))));
+    assert_eq!((pump.safe_after, pump.max_on), (Some(Duration::from_secs(30)), Some(Duration::from_secs(600))));
     // One of both says it, both have it.
     assert_eq!((&pump.interlock, &valve.interlock), (&vec!["valve".to_owned()], &vec!["pump".to_owned()]));
 }
@@ -170,6 +170,7 @@ fn sections_may_be_empty() {
 #[test]
 fn the_agent_is_called_as_its_host() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    assert_eq!(parse("agent: { id: }", "f").is_ok(), parse("board: auto", "f").is_ok());
     match parse("board: auto", "f") {
         Ok(config) => assert!(host.to_ascii_lowercase().contains(config.agent.split('-').next().unwrap_or_default())),
         Err(report) => {
@@ -421,7 +422,7 @@ proptest! {
         }
         let text = String::from_utf8_lossy(&bytes);
         if let Err(report) = parse(&text, "f") {
-            prop_assert!(!report.findings.is_empty());
+            prop_assert!(!report.findings.is_empty(), "{text}");
             for line in report.to_string().lines() {
                 prop_assert!(line.starts_with("f:"), "{line}");
             }

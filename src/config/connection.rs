@@ -4,7 +4,7 @@ use super::values::{Id, RESERVED, Url, is_id};
 use super::written;
 use crate::mqtt::message::Secret;
 use crate::mqtt::{Protocol, Settings};
-use halyard_drivers::options::{Node, OneOrMany, Placed, Problem};
+use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -18,7 +18,8 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
         return Some(id.value.0.clone());
     }
     // What is there was reported as wrong.
-    if root.get("agent").is_some_and(|agent| agent.get("id").is_some()) {
+    let written = root.get("agent").and_then(|agent| agent.get("id"));
+    if written.is_some_and(|id| !matches!(id.content, Content::Null)) {
         return None;
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
