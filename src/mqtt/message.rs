@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The way to the broker.
 #[derive(Clone)]
 pub struct Settings {
-    /// `mqtt://host:port` or `mqtts://host:port`; the first that answers is used.
+    /// `mqtt://host:port` or `mqtts://host:port`, all of one kind; the first that answers is used.
     pub urls: Vec<String>,
     /// Client identifier.
     pub client_id: String,
@@ -17,6 +18,35 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// Protocol version.
     pub protocol: Protocol,
+    /// How long the connection may be silent before it is probed. Whole seconds.
+    pub keep_alive: Duration,
+    /// How long the broker keeps what it has for us when the connection is lost. Commands that were sent in a longer
+    /// outage are not carried out after it. Whole seconds.
+    pub session: Duration,
+    /// Certificates of authorities (PEM) that vouch for the broker; the system's if there is none.
+    pub ca: Option<PathBuf>,
+    /// Our certificate (PEM), for brokers that want one.
+    pub certificate: Option<PathBuf>,
+    /// The key of our certificate (PEM), unless it is in the same file.
+    pub key: Option<PathBuf>,
+}
+
+impl Settings {
+    /// MQTT 5 without user name and password, probed after 15 s, with a session of 60 s.
+    pub fn new(urls: Vec<String>, client_id: impl Into<String>) -> Self {
+        Self {
+            urls,
+            client_id: client_id.into(),
+            username: None,
+            password: None,
+            protocol: Protocol::default(),
+            keep_alive: Duration::from_secs(15),
+            session: Duration::from_secs(60),
+            ca: None,
+            certificate: None,
+            key: None,
+        }
+    }
 }
 
 /// MQTT's version.

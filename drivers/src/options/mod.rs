@@ -4,11 +4,13 @@
 pub mod inputs;
 pub(crate) mod limits;
 pub mod node;
+pub mod placed;
 pub mod read;
 pub mod types;
 
 pub use inputs::{Input, Inputs};
 pub use limits::number;
 pub use node::{Content, Node, Place};
-pub use read::{Problem, read};
+pub use placed::{OneOrMany, Placed};
+pub use read::{Problem, read, read_rest};
 pub use types::{Frequency, Span};

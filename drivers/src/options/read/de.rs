@@ -1,0 +1,387 @@
+//! serde's deserializer over a tree.
+
+use super::super::node::{Content, Node};
+use super::super::placed::{ONE_OR_MANY, PLACED};
+use super::alternatives;
+use super::error::Error;
+use serde::de::value::{StrDeserializer, U32Deserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+
+/// More choices than this are not listed.
+const MOST_LISTED: usize = 12;
+
+/// A node, and what it is called.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    node: &'a Node,
+    /// The key whose value it is, or is an entry of.
+    name: Option<&'a str>,
+    entry: bool,
+    key: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(node: &'a Node) -> Self {
+        Self { node, name: None, entry: false, key: false }
+    }
+
+    fn place<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        result.map_err(|error| error.at(self.node, self.name, self.entry, self.key))
+    }
+
+    fn fail<T>(self, error: Error) -> Result<T, Error> {
+        self.place(Err(error))
+    }
+
+    /// An error of kind, unless the value is known to be wrong.
+    fn not<T>(self, expected: impl Into<String>) -> Result<T, Error> {
+        self.fail(match self.node.content {
+            Content::Unknown => Error::known(),
+            _ => Error::kind(expected),
+        })
+    }
+
+    fn integer<'de, V: Visitor<'de>>(self, visitor: V, lowest: i64, highest: i64) -> Result<V::Value, Error> {
+        let expected = || match (lowest, highest) {
+            (i64::MIN, i64::MAX) => "a whole number".to_owned(),
+            (0, i64::MAX) => "a whole number, 0 or more".to_owned(),
+            _ => format!("a whole number from {lowest} to {highest}"),
+        };
+        match self.node.content {
+            Content::Integer(number) if (lowest..=highest).contains(&number) => self.place(visitor.visit_i64(number)),
+            Content::Integer(_) | Content::Float(_) => self.fail(Error::value(expected())),
+            _ => self.not(expected()),
+        }
+    }
+
+    fn string<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.content {
+            Content::Text(text) => self.place(visitor.visit_str(text)),
+            _ => self.not("text"),
+        }
+    }
+
+    fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.content {
+            Content::List(items) => self.place(visitor.visit_seq(Items { items: items.iter(), name: self.name })),
+            _ => self.not("a list"),
+        }
+    }
+
+    fn map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.content {
+            Content::Map(entries) => self.place(visitor.visit_map(Entries { entries: entries.iter(), value: None })),
+            _ => self.not("a map of keys and values"),
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident $type:ty),*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            // The tree has no whole numbers beyond an i64.
+            let lowest = i64::try_from(<$type>::MIN).unwrap_or(i64::MIN);
+            let highest = i64::try_from(<$type>::MAX).unwrap_or(i64::MAX);
+            self.integer(visitor, lowest, highest)
+        })*
+    };
+}
+
+macro_rules! same {
+    ($as:ident: $($method:ident),*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.$as(visitor)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = Error;
+
+    integers!(deserialize_i8 i8, deserialize_i16 i16, deserialize_i32 i32, deserialize_i64 i64, deserialize_i128 i128,
+        deserialize_u8 u8, deserialize_u16 u16, deserialize_u32 u32, deserialize_u64 u64, deserialize_u128 u128);
+    same!(string: deserialize_str, deserialize_string, deserialize_char, deserialize_identifier, deserialize_bytes,
+        deserialize_byte_buf);
+    same!(list: deserialize_seq);
+    same!(map: deserialize_map);
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.content {
+            Content::Null => self.place(visitor.visit_unit()),
+            Content::Bool(value) => self.place(visitor.visit_bool(*value)),
+            Content::Integer(number) => self.place(visitor.visit_i64(*number)),
+            Content::Float(_) => self.deserialize_f64(visitor),
+            Content::Text(_) => self.string(visitor),
+            Content::List(_) => self.list(visitor),
+            Content::Map(_) => self.map(visitor),
+            Content::Unknown => self.fail(Error::known()),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node.content {
+            Content::Bool(value) => self.place(visitor.visit_bool(value)),
+            _ => self.not("`true` or `false`"),
+        }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node.content {
+            // Beyond 2^53 the nearest float is what is meant by a number that need not be whole.
+            #[allow(clippy::cast_precision_loss)]
+            Content::Integer(number) => self.place(visitor.visit_f64(number as f64)),
+            Content::Float(number) if number.is_finite() => self.place(visitor.visit_f64(number)),
+            Content::Float(_) => self.fail(Error::value("a finite number")),
+            _ => self.not("a number"),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node.content {
+            Content::Null => self.place(visitor.visit_none()),
+            _ => self.place(visitor.visit_some(self)),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.node.content {
+            Content::Null => self.place(visitor.visit_unit()),
+            _ => self.not("nothing"),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        self.place(match name {
+            PLACED => visitor.visit_seq(Parts { reader: self, given: 0 }),
+            ONE_OR_MANY => match &self.node.content {
+                Content::List(_) => self.list(visitor),
+                _ => visitor.visit_seq(Only(Some(self))),
+            },
+            _ => visitor.visit_newtype_struct(self),
+        })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.content {
+            Content::List(items) if items.len() == len => self.list(visitor),
+            _ => self.not(format!("a list of {len}")),
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let expected = || {
+            if variants.len() > MOST_LISTED { "one of the known names".to_owned() } else { alternatives(variants) }
+        };
+        match &self.node.content {
+            Content::Text(_) => self.place(visitor.visit_enum(Choice { name: self, value: None })),
+            Content::Map(entries) => match entries.as_slice() {
+                [(key, value)] => {
+                    let name = Self { node: key, key: true, ..self };
+                    let value = Self { node: value, name: key.text(), entry: false, key: false };
+                    self.place(visitor.visit_enum(Choice { name, value: Some(value) }))
+                }
+                _ => self.fail(Error::kind(format!("one of {} alone", expected()))),
+            },
+            // `oversampling: 4`, where the choices are 1, 2, 4, 8 and 16.
+            Content::Integer(number) => {
+                let number = number.to_string();
+                if variants.contains(&number.as_str()) {
+                    self.place(visitor.visit_enum(StrDeserializer::new(&number)))
+                } else {
+                    self.fail(Error::value(expected()))
+                }
+            }
+            Content::Float(_) | Content::Bool(_) => self.fail(Error::value(expected())),
+            _ => self.not(expected()),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+}
+
+/// The entries of a list.
+struct Items<'a> {
+    items: std::slice::Iter<'a, Node>,
+    name: Option<&'a str>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(node) = self.items.next() else { return Ok(None) };
+        seed.deserialize(Reader { node, name: self.name, entry: true, key: false }).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+/// A value that stands for a list of itself.
+struct Only<'a>(Option<Reader<'a>>);
+
+impl<'de> SeqAccess<'de> for Only<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.0.take().map(|reader| seed.deserialize(reader)).transpose()
+    }
+}
+
+/// Place, origin and value.
+struct Parts<'a> {
+    reader: Reader<'a>,
+    given: u8,
+}
+
+impl<'de> SeqAccess<'de> for Parts<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.given += 1;
+        match self.given {
+            1 => {
+                let place: U32Deserializer<Error> = self.reader.node.place.0.into_deserializer();
+                seed.deserialize(place)
+            }
+            2 => seed.deserialize(Origin(self.reader.node.origin.as_deref())),
+            _ => seed.deserialize(self.reader),
+        }
+        .map(Some)
+    }
+}
+
+/// An optional text.
+struct Origin<'a>(Option<&'a str>);
+
+impl<'de> Deserializer<'de> for Origin<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Some(origin) => visitor.visit_some(StrDeserializer::new(origin)),
+            None => visitor.visit_none(),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The entries of a map.
+struct Entries<'a> {
+    entries: std::slice::Iter<'a, (Node, Node)>,
+    value: Option<Reader<'a>>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+        self.value = Some(Reader { node: value, name: key.text(), entry: false, key: false });
+        let reader = Reader { node: key, name: None, entry: false, key: true };
+        seed.deserialize(reader).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        match self.value.take() {
+            Some(reader) => seed.deserialize(reader),
+            None => Err(serde::de::Error::custom("a value was asked for before its key")),
+        }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len())
+    }
+}
+
+/// A choice, alone as a text, or as the only key of a map with its value.
+struct Choice<'a> {
+    name: Reader<'a>,
+    value: Option<Reader<'a>>,
+}
+
+impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
+    type Error = Error;
+    type Variant = Chosen<'a>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Chosen<'a>), Error> {
+        Ok((seed.deserialize(self.name)?, Chosen { name: self.name, value: self.value }))
+    }
+}
+
+/// The value of a choice.
+struct Chosen<'a> {
+    name: Reader<'a>,
+    value: Option<Reader<'a>>,
+}
+
+impl<'a> Chosen<'a> {
+    fn value(&self) -> Result<Reader<'a>, Error> {
+        let name = self.name.node.shown();
+        let message = format!("{name} needs a value");
+        self.value.ok_or_else(|| serde::de::Error::custom(message)).or_else(|error| self.name.fail(error))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Chosen<'_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        match self.value {
+            Some(value) => serde::Deserialize::deserialize(value),
+            None => Ok(()),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self.value()?)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.value()?.deserialize_tuple(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        self.value()?.map(visitor)
+    }
+}

@@ -1,0 +1,154 @@
+//! Actuators.
+
+use super::model::{ActuatorConfig, Initial};
+use super::resolve::Seen;
+use super::stanza::Stanza;
+use super::written::{self, AtStart};
+use halyard_drivers::options::read::nearest;
+use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
+use halyard_drivers::{Control, Role, Spec, Value};
+
+/// A stanza below `actuators`, as far as it could be read: interlocks are checked among all of them.
+pub struct Draft {
+    /// Its id.
+    pub id: Option<String>,
+    interlock: Vec<Placed<String>>,
+    /// Where `initial` and `safe` turn it on, if they do.
+    on: [(&'static str, Option<Place>); 2],
+    /// What it means; `None` if it has a problem.
+    pub config: Option<ActuatorConfig>,
+}
+
+/// Reads a stanza below `actuators`. All problems are reported.
+pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) -> Option<Draft> {
+    let stanza = Stanza::new(node, Role::Actuator, problems)?;
+    let keys: written::Actuator = read_rest(&stanza.common, problems).unwrap_or_default();
+    let id = seen.id(node, keys.id, Role::Actuator, problems);
+    let at = stanza.at(problems);
+    if let Some(at) = &at {
+        seen.place(at, id.as_deref(), problems);
+    }
+    let spec = match stanza.spec(problems) {
+        Some(Spec::Actuator(spec)) => Some(spec),
+        _ => None,
+    };
+    for (key, span) in [("safe_after", &keys.safe_after), ("max_on", &keys.max_on)] {
+        if let Some(span) = span
+            && span.0.is_zero()
+        {
+            problems.push(Problem::new(span.place, format!("`{key}` must be more than 0")));
+        }
+    }
+    let control = spec.as_ref().map(|spec| spec.control());
+    let mut fit = |key: &str, value: &Value, place: Place| match &control {
+        Some(control) => fit(control, value)
+            .map_err(|expected| problems.push(Problem::new(place, format!("`{key}` must be {expected}"))))
+            .ok(),
+        None => Some(value.clone()),
+    };
+    let off = control.as_ref().map_or(Value::Switch(false), Control::off);
+    let (mut initial_on, mut safe_on) = (None, None);
+    let initial = match &keys.initial {
+        None => Some(Initial::Value(off.clone())),
+        Some(Placed { value: written::Start(AtStart::Keep), .. }) => Some(Initial::Keep),
+        Some(Placed { value: written::Start(AtStart::Restore), .. }) => Some(Initial::Restore),
+        Some(Placed { value: written::Start(AtStart::Value(value)), place, .. }) => {
+            let value = fit("initial", value, *place);
+            initial_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
+            value.map(Initial::Value)
+        }
+    };
+    let safe = match &keys.safe {
+        None => Some(off),
+        Some(Placed { value: written::Setting(value), place, .. }) => {
+            let value = fit("safe", value, *place);
+            safe_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
+            value
+        }
+    };
+    let span = |span: Option<Placed<Span>>| span.map(|span| span.value.0);
+    let config = (|| {
+        Some(ActuatorConfig {
+            id: id.clone()?,
+            name: keys.name,
+            driver: stanza.driver?,
+            at: at?.value,
+            spec: spec?,
+            initial: initial?,
+            safe: safe?,
+            safe_after: span(keys.safe_after),
+            max_on: span(keys.max_on),
+            interlock: Vec::new(),
+            fingerprint: stanza.fingerprint(),
+        })
+    })();
+    let interlock = keys.interlock.map(|names| names.0).unwrap_or_default();
+    Some(Draft { id, interlock, on: [("initial", initial_on), ("safe", safe_on)], config })
+}
+
+/// `value` as this control takes it, or what it must be.
+fn fit(control: &Control, value: &Value) -> Result<Value, String> {
+    match (control, value) {
+        (Control::Switch, Value::Switch(_)) => Ok(value.clone()),
+        (Control::Switch, Value::Number(number)) => Err(format!("`on` or `off`, not `{number}`")),
+        (Control::Number { .. }, Value::Switch(false)) => Ok(control.off()),
+        (Control::Number { range, .. }, Value::Number(number)) if range.contains(number) => Ok(value.clone()),
+        (Control::Number { range, unit, .. }, _) => {
+            let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+            Err(format!("`off` or a number from {} to {}{unit}", range.start(), range.end()))
+        }
+    }
+}
+
+/// Checks the interlocks and makes them mutual.
+pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Problem>) {
+    let mut pairs = Vec::new();
+    for (this, draft) in drafts.iter().enumerate() {
+        for name in &draft.interlock {
+            let other = drafts.iter().position(|other| other.id.as_deref() == Some(name.as_str()));
+            match other {
+                Some(other) if other == this => {
+                    problems.push(Problem::new(name.place, "an actuator cannot interlock with itself"));
+                }
+                Some(other) => {
+                    let pair = (this.min(other), this.max(other));
+                    if !pairs.contains(&pair) {
+                        pairs.push(pair);
+                    }
+                }
+                None if seen.role(name) == Some(Role::Actuator) => {}
+                None => problems.push(Problem::new(name.place, no_actuator(name, seen))),
+            }
+        }
+    }
+    for (first, second) in pairs {
+        for ((key, a), (_, b)) in drafts[first].on.into_iter().zip(drafts[second].on) {
+            if let (Some(_), Some(place), Some(id)) = (a, b, &drafts[first].id) {
+                let message = format!("`{key}` turns this on together with `{id}`, with which it interlocks");
+                problems.push(Problem::new(place, message));
+            }
+        }
+        for (this, other) in [(first, second), (second, first)] {
+            let other = drafts[other].id.clone();
+            if let (Some(config), Some(other)) = (&mut drafts[this].config, other) {
+                config.interlock.push(other);
+            }
+        }
+    }
+    for config in drafts.iter_mut().filter_map(|draft| draft.config.as_mut()) {
+        config.interlock.sort();
+        // Another's stanza may have changed this one's interlocks.
+        config.fingerprint = format!("{} interlock {}", config.fingerprint, config.interlock.join(" "));
+    }
+}
+
+fn no_actuator(name: &Placed<String>, seen: &Seen<'_>) -> String {
+    if seen.role(name) == Some(Role::Sensor) {
+        return format!("{} is a sensor: only actuators interlock", name.shown());
+    }
+    let hint = nearest(name, seen.ids(Role::Actuator))
+        .filter(|_| name.origin.is_none())
+        .map(|near| format!("; did you mean `{near}`?"))
+        .unwrap_or_default();
+    format!("there is no actuator {}{hint}", name.shown())
+}

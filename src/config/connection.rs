@@ -1,0 +1,160 @@
+//! The agent's id and the way to the broker.
+
+use super::written::{self, RESERVED, is_id};
+use crate::mqtt::{Protocol, Settings};
+use crate::mqtt::message::Secret;
+use halyard_drivers::options::{Node, OneOrMany, Placed, Problem};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Where a broker is if nobody says.
+const LOCAL_BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
+
+/// The agent's id: as written, or the host's name. `root` is the file.
+pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<Problem>) -> Option<String> {
+    if let Some(id) = agent.and_then(|agent| agent.id.as_ref()) {
+        check_reserved(id, problems);
+        return Some(id.value.0.clone());
+    }
+    // What is there was reported as wrong.
+    if root.get("agent").is_some_and(|agent| agent.get("id").is_some()) {
+        return None;
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let id = id_of_host(&host);
+    if id.is_none() {
+        problems.push(Problem::new(root.place, "missing key `agent: { id: … }`: the host name makes no id"));
+    }
+    id
+}
+
+/// Reports an id that is a topic of the agent itself.
+pub fn check_reserved(id: &Placed<written::Id>, problems: &mut Vec<Problem>) {
+    if let Some(reserved) = RESERVED.iter().find(|reserved| **reserved == id.value.0) {
+        problems.push(Problem::new(id.place, format!("the id `{reserved}` is reserved")));
+    }
+}
+
+/// `Pi-Garage.local` as `pi-garage`.
+fn id_of_host(host: &str) -> Option<String> {
+    let host = host.trim().split('.').next()?.to_ascii_lowercase();
+    let fit: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(64).collect();
+    let id = fit.trim_matches(['-', '_']);
+    (is_id(id) && !RESERVED.contains(&id)).then(|| id.to_owned())
+}
+
+/// The way to the broker. `agent` is the agent's id, `listen` where the embedded broker listens.
+pub fn settings(
+    mqtt: written::Mqtt,
+    agent: &str,
+    listen: Option<SocketAddr>,
+    node: Option<&Node>,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let protocol = mqtt.version.map_or(Protocol::V5, |version| version.0);
+    let (urls, tls) = match &mqtt.url {
+        Some(urls) => urls_of(urls, node, problems),
+        None => (vec![format!("mqtt://{}", reachable(listen.unwrap_or(LOCAL_BROKER)))], false),
+    };
+    for (key, file) in [("ca", &mqtt.ca), ("cert", &mqtt.cert), ("key", &mqtt.key)] {
+        if let Some(file) = file
+            && !tls
+        {
+            problems.push(Problem::new(file.place, format!("`{key}` does nothing: the connection is not `mqtts://`")));
+        }
+    }
+    if let (Some(key), None) = (&mqtt.key, &mqtt.cert) {
+        problems.push(Problem::new(key.place, "`key` does nothing without `cert`"));
+    }
+    if let (Some(password), None) = (&mqtt.password, &mqtt.username)
+        && protocol == Protocol::V3
+    {
+        problems.push(Problem::new(password.place, "MQTT 3.1.1 has no `password` without a `username`"));
+    }
+    if let Some(id) = &mqtt.client_id
+        && (id.is_empty() || id.len() > 128 || id.contains(char::is_control))
+    {
+        let message = format!("`client_id` must be 1 to 128 bytes without control characters, not {}", id.shown());
+        problems.push(Problem::new(id.place, message));
+    }
+    let path = |file: Option<Placed<String>>| file.map(|file| PathBuf::from(file.value));
+    Settings {
+        username: mqtt.username,
+        password: mqtt.password.map(|password| Secret(password.value)),
+        protocol,
+        ca: path(mqtt.ca),
+        certificate: path(mqtt.cert),
+        key: path(mqtt.key),
+        ..Settings::new(urls, mqtt.client_id.map_or_else(|| format!("halyard-{agent}"), |id| id.value))
+    }
+}
+
+/// The URLs in full, and whether they are `mqtts`.
+fn urls_of(
+    urls: &OneOrMany<Placed<written::Url>>,
+    node: Option<&Node>,
+    problems: &mut Vec<Problem>,
+) -> (Vec<String>, bool) {
+    let mut all = Vec::new();
+    let mut kind = None;
+    for url in &urls.0 {
+        match url.value.parse() {
+            Ok((text, tls)) => {
+                if *kind.get_or_insert(tls) != tls {
+                    problems.push(Problem::new(url.place, "`url` must be all `mqtt://` or all `mqtts://`"));
+                }
+                all.push(text);
+            }
+            Err(message) => problems.push(Problem::new(url.place, message)),
+        }
+    }
+    if let Some(url) = node.and_then(|node| node.get("url"))
+        && urls.0.is_empty()
+    {
+        problems.push(Problem::new(url.place, "`url` must have at least one entry"));
+    }
+    // Of urls that are all wrong it is not known.
+    (all, kind.unwrap_or(true))
+}
+
+/// An address to connect to for one to listen on.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names() {
+        for (host, id) in [
+            ("raspberrypi\n", Some("raspberrypi")),
+            ("Pi-Garage.local", Some("pi-garage")),
+            ("-a b-", Some("a-b")),
+            ("agent", None),
+            ("---", None),
+            ("", None),
+        ] {
+            assert_eq!(id_of_host(host).as_deref(), id, "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_connect_to() {
+        for (listen, address) in [
+            ("0.0.0.0:1884", "127.0.0.1:1884"),
+            ("[::]:1883", "[::1]:1883"),
+            ("192.168.0.4:1883", "192.168.0.4:1883"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()), address.parse().unwrap());
+        }
+    }
+}

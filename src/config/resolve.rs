@@ -1,0 +1,127 @@
+//! From what the file says to what it means.
+
+use super::model::{At, Board, Config, LineName};
+use super::yaml::Document;
+use super::{actuator, connection, sensor, written};
+use halyard_drivers::Role;
+use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
+use std::collections::{BTreeMap, HashMap};
+
+/// What a file means. `None` if it has a problem, all of which are reported.
+pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<Config> {
+    let root = &document.root;
+    // Without one of its parts, the rest is checked all the same.
+    let file: written::File = read_rest(root, problems).unwrap_or_default();
+    let board = file.board.unwrap_or_default();
+    let agent = connection::agent_id(file.agent.as_ref(), root, problems);
+    let broker = file.broker.map(|broker| broker.listen.0);
+    let mut mqtt = file.mqtt.unwrap_or_default();
+    let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
+    let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
+    let settings =
+        connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+
+    let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new() };
+    let sensors: Vec<_> =
+        stanzas(root, "sensors").iter().map(|node| sensor::resolve(node, &mut seen, problems)).collect();
+    let mut actuators: Vec<_> = stanzas(root, "actuators")
+        .iter()
+        .filter_map(|node| actuator::resolve(node, &mut seen, problems))
+        .collect();
+    actuator::interlock(&mut actuators, &seen, problems);
+
+    Some(Config {
+        agent: agent?,
+        board,
+        broker,
+        mqtt: settings,
+        base,
+        discovery,
+        sensors: sensors.into_iter().collect::<Option<_>>()?,
+        actuators: actuators.into_iter().map(|draft| draft.config).collect::<Option<_>>()?,
+    })
+}
+
+/// The entries of a section.
+fn stanzas<'d>(root: &'d Node, section: &str) -> &'d [Node] {
+    match root.get(section).map(|node| &node.content) {
+        Some(Content::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// Ids and places that were seen already.
+pub struct Seen<'d> {
+    document: &'d Document<'d>,
+    board: Board,
+    ids: BTreeMap<String, (Role, Place)>,
+    /// By the place where a part is connected: how it is named, and where in the file.
+    places: HashMap<At, (String, Place)>,
+}
+
+impl Seen<'_> {
+    /// Checks the id of a stanza: there, not reserved, not seen.
+    pub fn id(
+        &mut self,
+        stanza: &Node,
+        id: Option<Placed<written::Id>>,
+        role: Role,
+        problems: &mut Vec<Problem>,
+    ) -> Option<String> {
+        let Some(id) = id else {
+            if stanza.get("id").is_none_or(|node| matches!(node.content, Content::Null)) {
+                problems.push(Problem::new(stanza.place, "missing key `id`"));
+            }
+            return None;
+        };
+        connection::check_reserved(&id, problems);
+        let text = id.value.0;
+        if let Some((_, first)) = self.ids.get(&text) {
+            let shown = Placed { place: id.place, origin: id.origin, value: text }.shown();
+            let message = format!("the id {shown} is taken{}", self.line(*first));
+            problems.push(Problem::new(id.place, message));
+            return None;
+        }
+        self.ids.insert(text.clone(), (role, id.place));
+        Some(text)
+    }
+
+    /// Checks that nothing else is connected there. `id` is the part's.
+    pub fn place(&mut self, at: &Placed<At>, id: Option<&str>, problems: &mut Vec<Problem>) {
+        let same = self.same(&at.value);
+        if let Some((first, place)) = self.places.get(&same) {
+            let at_text = if at.origin.is_some() { "the line".to_owned() } else { at.value.to_string() };
+            let message = format!("{at_text} is taken by {first}{}", self.line(*place));
+            problems.push(Problem::new(at.place, message));
+        } else {
+            let name = id.map_or_else(|| "the device".to_owned(), |id| format!("`{id}`"));
+            self.places.insert(same, (name, at.place));
+        }
+    }
+
+    /// One name for the lines that have several: on a Raspberry Pi the lines of the header are those of gpiochip0.
+    fn same(&self, at: &At) -> At {
+        match at {
+            At::Line(LineName::Offset { chip, offset: offset @ 0..=27 })
+                if self.board == Board::RaspberryPi && chip == "gpiochip0" =>
+            {
+                At::Line(LineName::Name(format!("GPIO{offset}")))
+            }
+            _ => at.clone(),
+        }
+    }
+
+    fn line(&self, place: Place) -> String {
+        self.document.position(place).map(|position| format!(" in line {}", position.line)).unwrap_or_default()
+    }
+
+    /// What has this id.
+    pub fn role(&self, id: &str) -> Option<Role> {
+        self.ids.get(id).map(|(role, _)| *role)
+    }
+
+    /// The ids of this role.
+    pub fn ids(&self, role: Role) -> impl Iterator<Item = &str> {
+        self.ids.iter().filter(move |(_, (of, _))| *of == role).map(|(id, _)| id.as_str())
+    }
+}
