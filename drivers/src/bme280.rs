@@ -87,7 +87,8 @@ const SPI: SpiSettings = SpiSettings { mode: spi::MODE_0, max_hz: 10_000_000 };
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// How many conversions are averaged into one measurement, for each quantity.
+    /// How many conversions are averaged into one measurement, for each quantity. Each takes 2.3 ms. The air pressure
+    /// is the one that gains: noise 1.3 Pa at 16, 3.3 Pa at 1.
     pub oversampling: Oversampling,
 }
 
@@ -97,11 +98,11 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Oversampling {
-    /// Of the temperature.
+    /// For the temperature.
     pub temperature: Times,
-    /// Of the humidity.
+    /// For the humidity.
     pub humidity: Times,
-    /// Of the air pressure.
+    /// For the air pressure.
     pub pressure: Times,
 }
 

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod fault;
 pub mod options;
 pub mod port;
+pub mod reference;
 pub mod sensor;
 pub mod sim;
 pub mod value;
@@ -22,6 +23,9 @@ pub mod digital_input;
 pub mod mcp3008;
 pub mod sht4x;
 pub mod switch;
+
+#[cfg(test)]
+mod tests;
 
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};

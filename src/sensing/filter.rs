@@ -220,10 +220,7 @@ impl Window {
     #[allow(clippy::cast_precision_loss)] // a thousand at most
     fn mean(&self) -> f64 {
         let (first, count) = (self.numbers[0], self.numbers.len() as f64);
-        let (least, most) =
-            self.numbers.iter().fold((first, first), |(least, most), number| (least.min(*number), most.max(*number)));
-        let mean = first + self.numbers.iter().map(|number| (number - first) / count).sum::<f64>();
-        mean.clamp(least, most)
+        first + self.numbers.iter().map(|number| (number - first) / count).sum::<f64>()
     }
 }
 

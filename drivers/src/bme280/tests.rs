@@ -168,6 +168,17 @@ fn beyond_the_range_is_a_fault() {
     assert!((sample(&mut *sensor).unwrap()[HUMIDITY] - 100.0).abs() < 0.1, "but humidity reaches its end");
 }
 
+/// With an identity that was read well, and a calibration that was not.
+#[test]
+fn a_calibration_that_cannot_be_is_refused() {
+    for byte in [0x00, 0xFF] {
+        let (bus, _) = bus_with(Model::with_registers(0x88, &[byte; 26]));
+        let fault = open(&bus).err().unwrap();
+        assert_eq!(fault.kind, FaultKind::Corrupt);
+        assert_eq!(fault.message, format!("all registers from 0x88 on hold {byte:#04x}"));
+    }
+}
+
 /// The model takes its typical time, longer than the crate waits by itself.
 #[test]
 fn the_longest_conversion_is_waited_for() {

@@ -1,0 +1,6 @@
+//! What holds for every driver of the list.
+
+mod conventions;
+mod faults;
+mod rig;
+mod round_trip;

@@ -1,0 +1,175 @@
+//! Names, examples and reference pages.
+
+use crate::options::{Content, Node, Place};
+use crate::reference::reference;
+use crate::{Attachment, DRIVERS, Driver, Role, Spec};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Keys of a stanza that belong to the agent: no driver has an option of this name.
+const COMMON: &[&str] = &[
+    "id",
+    "name",
+    "driver",
+    "bus",
+    "address",
+    "line",
+    "every",
+    "filters",
+    "store",
+    "initial",
+    "safe",
+    "safe_after",
+    "max_on",
+    "interlock",
+];
+
+fn channels(driver: &Driver) -> Vec<crate::Channel> {
+    match (driver.defaults)() {
+        Spec::Sensor(spec) => spec.channels(),
+        Spec::Edge(spec) => spec.channels(),
+        Spec::Actuator(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn names_are_well_formed_sorted_and_unique() {
+    for driver in DRIVERS {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(!driver.name.is_empty() && driver.name.chars().all(good), "{}", driver.name);
+        assert!(driver.summary.contains(": ") && !driver.summary.ends_with('.'), "{}", driver.name);
+        assert!(!driver.source.is_empty(), "{}", driver.name);
+        assert!(std::ptr::eq(crate::find(driver.name).unwrap(), *driver));
+    }
+    assert!(DRIVERS.is_sorted_by(|a, b| a.name < b.name), "{DRIVERS:?}");
+}
+
+#[test]
+fn roles_attachments_and_channels_fit_together() {
+    for driver in DRIVERS {
+        let name = driver.name;
+        assert!(!driver.attachments.is_empty(), "{name}");
+        for attachment in driver.attachments {
+            let fits = match ((driver.defaults)(), attachment) {
+                (Spec::Sensor(spec), Attachment::Spi) => driver.role == Role::Sensor && spec.spi().is_some(),
+                (Spec::Sensor(_), Attachment::I2c { addresses }) => {
+                    // Addresses below 0x08 and above 0x77 are reserved by the specification of the bus.
+                    let legal = addresses.iter().all(|address| (0x08..=0x77).contains(address));
+                    driver.role == Role::Sensor && legal && addresses.is_sorted() && !addresses.is_empty()
+                }
+                (Spec::Edge(_), Attachment::InputLine) => driver.role == Role::Sensor,
+                (Spec::Actuator(_), Attachment::OutputLine) => driver.role == Role::Actuator,
+                _ => false,
+            };
+            assert!(fits, "{name}: {attachment:?}");
+        }
+        let names: BTreeSet<_> = channels(driver).into_iter().map(|channel| channel.name).collect();
+        assert_eq!(names.len(), channels(driver).len(), "{name}: a channel twice");
+        assert_eq!(names.is_empty(), driver.role == Role::Actuator, "{name}");
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(names.iter().all(|name| name.chars().all(good) && name != "time"), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn every_option_is_described_and_has_a_default() {
+    for driver in DRIVERS {
+        let schema = (driver.schema)().to_value();
+        assert_eq!(schema["additionalProperties"], false, "{}", driver.name);
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].is_string(), "{}: {name} has no doc comment", driver.name);
+            assert!(property.get("default").is_some(), "{}: {name} has no default", driver.name);
+            assert!(!COMMON.contains(&name.as_str()), "{}: {name} belongs to the agent", driver.name);
+        }
+    }
+}
+
+/// A YAML value as a tree. All places are the same: nothing here is about them.
+fn node(value: &serde_yaml::Value) -> Node {
+    let content = match value {
+        serde_yaml::Value::Null => Content::Null,
+        serde_yaml::Value::Bool(value) => Content::Bool(*value),
+        serde_yaml::Value::Number(number) => {
+            number.as_i64().map_or_else(|| Content::Float(number.as_f64().unwrap()), Content::Integer)
+        }
+        serde_yaml::Value::String(text) => Content::Text(text.clone()),
+        serde_yaml::Value::Sequence(items) => Content::List(items.iter().map(node).collect()),
+        serde_yaml::Value::Mapping(entries) => {
+            Content::Map(entries.iter().map(|(key, value)| (node(key), node(value))).collect())
+        }
+        serde_yaml::Value::Tagged(_) => panic!("no tags in examples"),
+    };
+    Node { place: Place::default(), content, origin: None }
+}
+
+/// The one item of an example.
+fn stanza(driver: &Driver) -> serde_yaml::Mapping {
+    let mut items: Vec<serde_yaml::Mapping> = serde_yaml::from_str(driver.example).unwrap();
+    assert_eq!(items.len(), 1, "{}", driver.name);
+    items.remove(0)
+}
+
+#[test]
+fn examples_are_stanzas_of_their_driver() {
+    for driver in DRIVERS {
+        let stanza = stanza(driver);
+        assert!(driver.example.starts_with("- id: "), "{}", driver.name);
+        assert_eq!(stanza["driver"], driver.name);
+        for attachment in driver.attachments.iter().take(1) {
+            let places: &[&str] = match attachment {
+                Attachment::I2c { .. } => &["bus", "address"],
+                Attachment::Spi => &["bus"],
+                Attachment::InputLine | Attachment::OutputLine => &["line"],
+            };
+            assert!(places.iter().all(|key| stanza.contains_key(*key)), "{}", driver.name);
+        }
+        let schema = (driver.schema)().to_value();
+        for key in stanza.keys().map(|key| key.as_str().unwrap()) {
+            let known = COMMON.contains(&key) || schema["properties"].get(key).is_some();
+            assert!(known, "{}: {key} is neither common nor an option", driver.name);
+        }
+    }
+}
+
+#[test]
+fn examples_are_read() {
+    for driver in DRIVERS {
+        let mut own = stanza(driver);
+        own.retain(|key, _| !COMMON.contains(&key.as_str().unwrap()));
+        let mut problems = Vec::new();
+        let spec = (driver.parse)(&node(&serde_yaml::Value::Mapping(own)), &mut problems);
+        assert!(spec.is_some() && problems.is_empty(), "{}: {problems:?}", driver.name);
+    }
+}
+
+#[test]
+fn unknown_options_are_problems() {
+    for driver in DRIVERS {
+        let wrong: serde_yaml::Value = serde_yaml::from_str("{ no_such_option: 1 }").unwrap();
+        let mut problems = Vec::new();
+        assert!((driver.parse)(&node(&wrong), &mut problems).is_none(), "{}", driver.name);
+        assert_eq!(problems.len(), 1, "{}: {problems:?}", driver.name);
+    }
+}
+
+/// With `UPDATE_REFERENCE=1` the pages are written instead.
+#[test]
+fn reference_pages_are_up_to_date() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/drivers");
+    let update = std::env::var_os("UPDATE_REFERENCE").is_some_and(|value| value == "1");
+    let mut expected = BTreeSet::new();
+    for driver in DRIVERS {
+        let (file, page) = (folder.join(format!("{}.md", driver.name)), reference(driver));
+        if update {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&file, &page).unwrap();
+        }
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(found, page, "{}: run the tests with UPDATE_REFERENCE=1", file.display());
+        expected.insert(format!("{}.md", driver.name));
+    }
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(expected.contains(&name), "docs/drivers/{name} is the page of no driver");
+    }
+}

@@ -1,0 +1,176 @@
+//! What goes wrong is a fault of the right kind, never a panic, and never a wrong value that could have been noticed.
+
+use super::rig::{Rig, model, sample, sensors};
+use crate::sim::{I2cFaults, I2cPart, Nack, Part, SharedPart, SpiPart};
+use crate::{FaultKind, Next};
+use proptest::prelude::*;
+
+/// Drivers whose part sends a checksum with all that is measured.
+const WITH_CHECKSUM: &[&str] = &["sht4x"];
+
+#[test]
+fn nobody_there_is_absent() {
+    for (driver, spec, attachment) in sensors() {
+        let fault = spec.open(Rig::new(attachment, None).wire()).err().unwrap();
+        assert_eq!(fault.kind, FaultKind::Absent, "{} {attachment:?}: {fault}", driver.name);
+    }
+}
+
+#[test]
+fn another_wire_is_rejected() {
+    for (driver, spec, _) in sensors() {
+        let line = crate::port::OutputPort(Box::new(crate::sim::Line::new()));
+        let fault = spec.open(crate::port::Wire::Output(line)).err().unwrap();
+        assert_eq!(fault.kind, FaultKind::Rejected, "{}", driver.name);
+    }
+}
+
+/// Each driver meets the parts of all others.
+#[test]
+fn another_part_is_recognised() {
+    for (driver, spec, attachment) in sensors() {
+        for (other, other_spec, other_attachment) in sensors() {
+            let same_bus = std::mem::discriminant(&attachment) == std::mem::discriminant(&other_attachment);
+            // The MCP3008 has no identity, and nothing else to be known by.
+            if driver.name == other.name || !same_bus || driver.name == "mcp3008" {
+                continue;
+            }
+            let rig = Rig::new(attachment, Some(SharedPart::new(model(&*other_spec))));
+            let fault = spec.open(rig.wire()).err();
+            let fault = fault.unwrap_or_else(|| panic!("{} takes {} for its part", driver.name, other.name));
+            assert_eq!(fault.kind.next(), Next::Reopen, "{} meets {}: {fault}", driver.name, other.name);
+        }
+    }
+}
+
+#[test]
+fn injected_faults_on_i2c() {
+    let none = I2cFaults::default();
+    for (faults, kind) in [
+        (I2cFaults { absent: true, ..none }, Some(FaultKind::Absent)),
+        (I2cFaults { timeout: true, ..none }, Some(FaultKind::Bus)),
+        (I2cFaults { all_ones: true, ..none }, None),
+        (I2cFaults { flip: true, ..none }, None),
+    ] {
+        for (driver, spec, attachment) in sensors() {
+            let rig = Rig::new(attachment, Some(SharedPart::new(model(&*spec))));
+            let Rig::I2c(bus, address) = &rig else { continue };
+            let mut sensor = spec.open(rig.wire()).unwrap();
+            bus.set_faults(*address, faults);
+            let found = sample(&*spec, &mut *sensor);
+            let opened = spec.open(rig.wire()).err();
+            match (found, kind) {
+                (Err(fault), Some(kind)) => assert_eq!(fault.kind, kind, "{} {faults:?}: {fault}", driver.name),
+                (Err(_), None) => {}
+                // A flipped bit of a value is seen by a checksum only.
+                (Ok(_), None) if faults.flip => assert!(!WITH_CHECKSUM.contains(&driver.name), "{}", driver.name),
+                (Ok(values), _) => panic!("{} gives {values:?} with {faults:?}", driver.name),
+            }
+            let opened = opened.unwrap_or_else(|| panic!("{} opens with {faults:?}", driver.name));
+            assert_eq!(opened.kind.next(), Next::Reopen, "{} {faults:?}: {opened}", driver.name);
+
+            bus.set_faults(*address, none);
+            // One more may be needed to notice that the part was disturbed.
+            let again = sample(&*spec, &mut *sensor).or_else(|_| sample(&*spec, &mut *sensor));
+            again.unwrap_or_else(|fault| panic!("{} does not recover from {faults:?}: {fault}", driver.name));
+        }
+    }
+}
+
+#[test]
+fn injected_faults_on_spi() {
+    for (driver, spec, attachment) in sensors() {
+        let rig = Rig::new(attachment, Some(SharedPart::new(model(&*spec))));
+        let Rig::Spi(slot) = &rig else { continue };
+        let mut sensor = spec.open(rig.wire()).unwrap();
+        slot.set_broken(true);
+        assert_eq!(sample(&*spec, &mut *sensor).unwrap_err().kind, FaultKind::Bus, "{}", driver.name);
+        slot.set_broken(false);
+        let again = sample(&*spec, &mut *sensor).or_else(|_| sample(&*spec, &mut *sensor));
+        again.unwrap_or_else(|fault| panic!("{} does not recover: {fault}", driver.name));
+    }
+}
+
+/// A part behind a wire that changes bits of what is read, by masks that come round again and again.
+struct Noisy {
+    part: Box<dyn Part>,
+    masks: std::iter::Cycle<std::vec::IntoIter<u8>>,
+}
+
+impl Noisy {
+    fn shared(part: Box<dyn Part>, masks: Vec<u8>) -> SharedPart {
+        SharedPart::new(Box::new(Self { part, masks: masks.into_iter().cycle() }))
+    }
+
+    fn mask(&mut self) -> u8 {
+        self.masks.next().unwrap_or_default()
+    }
+}
+
+impl Part for Noisy {
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
+        self.part.stimulate(channel, value)
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+
+    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Noisy {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.part.i2c().ok_or(Nack)?.write(bytes)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        self.part.i2c().ok_or(Nack)?.read(buffer)?;
+        for byte in buffer {
+            *byte ^= self.mask();
+        }
+        Ok(())
+    }
+}
+
+impl SpiPart for Noisy {
+    fn select(&mut self) {
+        if let Some(part) = self.part.spi() {
+            part.select();
+        }
+    }
+
+    fn exchange(&mut self, byte: u8) -> u8 {
+        let answer = self.part.spi().map_or(0xFF, |part| part.exchange(byte));
+        answer ^ self.mask()
+    }
+}
+
+/// Opens and samples a few times over a noisy wire. `sample` checks that what is given is within the ranges.
+fn survive(masks: &[u8]) {
+    for (_, spec, attachment) in sensors() {
+        let rig = Rig::new(attachment, Some(Noisy::shared(model(&*spec), masks.to_vec())));
+        if let Ok(mut sensor) = spec.open(rig.wire()) {
+            for _ in 0..2 {
+                let _ = sample(&*spec, &mut *sensor);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn random_bytes_never_panic(masks in prop::collection::vec(any::<u8>(), 1..64)) {
+        survive(&masks);
+    }
+
+    /// Rarely enough that a part is opened, and something goes wrong later.
+    #[test]
+    fn rare_noise_never_panics(gap in 1_usize..200, mask in 1_u8..) {
+        survive(&[vec![0; gap], vec![mask]].concat());
+    }
+}

@@ -1,0 +1,63 @@
+//! A part on a simulated bus, whatever the bus.
+
+use crate::port::{I2cPort, SpiPort, Wire};
+use crate::sim::{I2cBus, Part, SharedPart, SpiSlot};
+use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
+use std::sync::Arc;
+
+/// The bus, with a part on it or none.
+pub enum Rig {
+    I2c(I2cBus, u8),
+    Spi(SpiSlot),
+}
+
+impl Rig {
+    pub fn new(attachment: Attachment, part: Option<SharedPart>) -> Self {
+        match attachment {
+            Attachment::I2c { addresses } => {
+                let bus = I2cBus::new();
+                if let Some(part) = part {
+                    bus.attach(addresses[0], part);
+                }
+                Self::I2c(bus, addresses[0])
+            }
+            Attachment::Spi => Self::Spi(SpiSlot::new(part)),
+            Attachment::InputLine | Attachment::OutputLine => panic!("a line has no part"),
+        }
+    }
+
+    pub fn wire(&self) -> Wire {
+        match self {
+            Self::I2c(bus, address) => Wire::I2c(I2cPort(Box::new(bus.clone())), *address),
+            Self::Spi(slot) => Wire::Spi(SpiPort(Box::new(slot.clone()))),
+        }
+    }
+}
+
+/// Every sensor that is asked, with each bus that it can be on.
+pub fn sensors() -> impl Iterator<Item = (&'static Driver, Arc<dyn SensorSpec>, Attachment)> {
+    DRIVERS.iter().flat_map(|driver| {
+        let Spec::Sensor(spec) = (driver.defaults)() else { return Vec::new() };
+        driver.attachments.iter().map(|attachment| (*driver, spec.clone(), *attachment)).collect()
+    })
+}
+
+/// The model of a sensor's part.
+pub fn model(spec: &dyn SensorSpec) -> Box<dyn Part> {
+    spec.simulate().expect("a sensor on a bus has a model")
+}
+
+/// One sample; each value is there and within the range of its channel.
+pub fn sample(spec: &dyn SensorSpec, sensor: &mut dyn Sensor) -> Result<Vec<f64>, Fault> {
+    let channels = spec.channels();
+    let mut out = Sample::new(channels.len());
+    sensor.sample(&mut out)?;
+    let numbers = out.values().iter().zip(&channels).map(|(value, channel)| {
+        let value = value.as_ref().unwrap_or_else(|| panic!("{} has no value", channel.name));
+        let number = value.number().unwrap_or_else(|| panic!("{} is no number", channel.name));
+        let range = channel.range.as_ref().unwrap_or_else(|| panic!("{} has no range", channel.name));
+        assert!(range.contains(&number), "{} is {number}, outside of {range:?}", channel.name);
+        number
+    });
+    Ok(numbers.collect())
+}
