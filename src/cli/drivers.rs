@@ -12,6 +12,7 @@ use halyard_drivers::{Attachment, Channel, Control, DRIVERS, Driver, Role, Spec,
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 /// Exit code for a name that is no driver's.
 pub const UNKNOWN: u8 = 2;
@@ -114,8 +115,8 @@ fn channel_json(channel: &Channel) -> Value {
     json!({
         "name": channel.name,
         "unit": channel.quantity.unit,
-        "min": range.map(|range| range.start()),
-        "max": range.map(|range| range.end()),
+        "min": range.map(RangeInclusive::start),
+        "max": range.map(RangeInclusive::end),
     })
 }
 

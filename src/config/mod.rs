@@ -13,6 +13,7 @@ mod resolve;
 pub mod schema;
 mod sensor;
 mod stanza;
+mod values;
 mod written;
 mod yaml;
 

@@ -57,6 +57,7 @@ pub fn schema() -> Value {
     }
     if let Some(root) = root.as_object_mut() {
         root.insert("title".to_owned(), json!("Configuration of Halyard"));
+        root.remove("description");
         let shared = root.entry("$defs").or_insert_with(|| json!({}));
         if let Some(shared) = shared.as_object_mut() {
             shared.extend(definitions);
@@ -161,7 +162,7 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
             required.extend(more);
         }
     }
-    // The id is what does not show that it has to be there: everywhere else a null is as good as nothing.
+    // A null is as good as nothing, but the id has to be something.
     if let Some(Value::Object(id)) = properties.get_mut("id") {
         id.insert("type".to_owned(), json!("string"));
     }
