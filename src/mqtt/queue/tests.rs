@@ -169,7 +169,7 @@ fn full_queues_drop_the_oldest_and_count() {
 #[test]
 fn a_lost_message_takes_its_old_place() {
     let mut queue = queue(Limits::default());
-    ["1", "2", "3"].map(|text| queue.send(message(text)));
+    ["1", "2", "3"].into_iter().for_each(|text| queue.send(message(text)));
     let (first, _) = take(&mut queue);
     let (second, _) = take(&mut queue);
     queue.lost(second);
@@ -215,7 +215,7 @@ fn a_removed_entity_is_forgotten() {
 #[test]
 fn only_so_many_are_on_their_way() {
     let mut queue = queue(Limits { in_flight: 2, ..Limits::default() });
-    ["1", "2", "3"].map(|text| queue.send(message(text)));
+    ["1", "2", "3"].into_iter().for_each(|text| queue.send(message(text)));
     let (first, _) = take(&mut queue);
     take(&mut queue);
     assert!(queue.next().is_none());
