@@ -95,8 +95,8 @@ impl Outbox {
         self.shared.lock().queue.forget(topic);
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(super) fn into_shared(self) -> Arc<Shared> {
+        self.shared
     }
 }
 
