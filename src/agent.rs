@@ -9,8 +9,8 @@ mod discovery;
 mod reload;
 mod requests;
 
+use crate::acting::Acting;
 use crate::acting::memory::Memory;
-use crate::acting::{self, Acting};
 use crate::bus::Bus;
 use crate::config::{Config, SensorConfig};
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Topics};
@@ -173,9 +173,7 @@ impl Agent {
         let topic = message.topic.clone();
         match self.reporter.topics().clone().parse(&topic, self.config.discovery.as_deref()) {
             Inbound::Set(actuator) => {
-                if let Err(message) = self.acting.command(actuator, message) {
-                    acting::refuse(&self.reporter, actuator, message, "too many commands are waiting");
-                }
+                self.acting.command(actuator, message);
             }
             Inbound::Request(name) => self.request(name, message).await,
             Inbound::HomeAssistantStatus => {
@@ -222,7 +220,7 @@ impl Agent {
                 Some(event) = events.recv() => if let Event::Message(message) = event {
                     let topic = message.topic.clone();
                     if let Inbound::Set(actuator) = self.reporter.topics().parse(&topic, None) {
-                        acting::refuse(&self.reporter, actuator, message, "the agent is stopping");
+                        acting.refuse(actuator, message, "the agent is stopping");
                     }
                 },
             }

@@ -47,7 +47,7 @@ fn first_event(broker: &Broker, port: u16, ca: Option<PathBuf>) -> Result<(), St
     let outbox = Outbox::new(Limits::default());
     let settings = Settings { ca, ..Settings::new(vec![format!("mqtts://127.0.0.1:{port}")], "agent") };
     let (to, mut events) = mpsc::channel(8);
-    let client = Client::start(&settings, "h/availability", Vec::new(), outbox.clone(), to).unwrap();
+    let client = Client::start(&settings, Some("h/availability"), Vec::new(), outbox.clone(), to).unwrap();
     let mut first = None;
     wait_until("anything", || {
         first = events.try_recv().ok();

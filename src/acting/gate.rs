@@ -438,12 +438,12 @@ impl<R> Gate<R> {
                 lost.push(actuator.clone());
             }
             // After the above: a pulse that ends at the same time as `max_on` must not turn anything on again.
-            if unit.pulse.as_ref().is_some_and(|pulse| pulse.until <= now) && unit.forced.is_none() {
-                if let Some(pulse) = unit.pulse.take() {
-                    let mut job = Job::own(pulse.back, By::Command);
-                    job.id = pulse.id;
-                    unit.forced = Some(job);
-                }
+            if unit.forced.is_none()
+                && let Some(pulse) = unit.pulse.take_if(|pulse| pulse.until <= now)
+            {
+                let mut job = Job::own(pulse.back, By::Command);
+                job.id = pulse.id;
+                unit.forced = Some(job);
             }
         }
         for actuator in lost {

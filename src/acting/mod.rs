@@ -63,6 +63,7 @@ type Route = Option<(String, Option<Bytes>)>;
 #[derive(Clone)]
 pub struct Acting {
     orders: mpsc::Sender<Order>,
+    reporter: Reporter,
 }
 
 impl Acting {
@@ -78,26 +79,34 @@ impl Acting {
             added: 0,
             work: FuturesUnordered::new(),
             bus,
-            reporter,
+            reporter: reporter.clone(),
             memory,
             stopping: None,
             removing: Vec::new(),
         };
         tokio::spawn(async move { task.run(inbox, progress).await });
-        Self { orders }
+        Self { orders, reporter }
     }
 
     /// A command from the broker. Never waits: a flood is refused.
-    ///
-    /// # Errors
-    /// The message, when too many are waiting.
-    pub fn command(&self, actuator: &str, message: Incoming) -> Result<(), Incoming> {
-        self.orders.try_send(Order::Command { actuator: actuator.to_owned(), message }).map_err(|error| {
-            match error.into_inner() {
-                Order::Command { message, .. } => message,
-                _ => unreachable!("it is what was sent"),
-            }
-        })
+    pub fn command(&self, actuator: &str, message: Incoming) {
+        let order = Order::Command { actuator: actuator.to_owned(), message };
+        if let Err(error) = self.orders.try_send(order)
+            && let Order::Command { message, .. } = error.into_inner()
+        {
+            self.refuse(actuator, message, "too many commands are waiting");
+        }
+    }
+
+    /// Answers a command that does not reach the gate.
+    pub fn refuse(&self, actuator: &str, message: Incoming, why: &str) {
+        let id = match command::parse(&message.payload, SystemTime::now()) {
+            Ok(command) => command.id,
+            Err(refusal) => refusal.id,
+        };
+        let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
+        let route = message.response_topic.map(|topic| (topic, message.correlation));
+        answer(&self.reporter, actuator, &outcome, route);
     }
 
     /// The broker is there, or lost.
@@ -243,7 +252,7 @@ impl Task {
                 hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
                 let (id, number) = (id.clone(), hands.number);
                 self.work.push(Box::pin(async move {
-                    let found = device.call(|driver| driver.read()).await;
+                    let found = device.call(<dyn Actuator>::read).await;
                     (id, number, device, Done::Opened(found))
                 }));
             }
@@ -292,7 +301,7 @@ impl Task {
                 match action {
                     Action::Write { actuator, value } => self.write(actuator, value),
                     Action::Answer { actuator, outcome, route } => answer(&self.reporter, &actuator, &outcome, route),
-                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id),
+                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id.as_deref()),
                 }
             }
         }
@@ -309,7 +318,7 @@ impl Task {
         }));
     }
 
-    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<String>) {
+    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(value));
@@ -370,13 +379,4 @@ fn answer(reporter: &Reporter, actuator: &str, outcome: &Outcome, route: Route) 
     if let Some((topic, correlation)) = route {
         reporter.send(topic, &result, correlation);
     }
-}
-
-/// Answers a command that never reached the gate.
-pub fn refuse(reporter: &Reporter, actuator: &str, message: Incoming, why: &str) {
-    let id =
-        command::parse(&message.payload, SystemTime::now()).map_or_else(|refusal| refusal.id, |command| command.id);
-    let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
-    let route = message.response_topic.map(|topic| (topic, message.correlation));
-    answer(reporter, actuator, &outcome, route);
 }
