@@ -63,7 +63,7 @@ fn wrong(text: &str, name: &str) -> String {
 #[test]
 fn the_example() {
     let config = right(include_str!("../config.yaml"));
-    assert_eq!((config.sensors.len(), config.actuators.len()), (5, 2));
+    assert_eq!((config.sensors.len(), config.actuators.len()), (5, 3));
 }
 
 #[test]
