@@ -41,6 +41,9 @@ const SENSORS_STOP: Duration = Duration::from_millis(600);
 const ACTUATORS_STOP: Duration = Duration::from_millis(900);
 const FLUSH: Duration = Duration::from_millis(300);
 
+/// The thread of the connection stands still if it did not go round for this long.
+const PUBLISHING: Duration = Duration::from_secs(30);
+
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
@@ -127,7 +130,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     }
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(feed_systemd(watchdog.clone()));
+    tokio::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
 
     tokio::spawn(publish_health(agent.reporter.clone()));
     let [terminate, interrupt] = &mut interrupts;
@@ -242,12 +245,13 @@ async fn publish_health(reporter: Reporter) {
 }
 
 /// Feeds systemd's watchdog, if it watches, for as long as the work makes progress.
-async fn feed_systemd(watchdog: Watchdog) {
+async fn feed_systemd(watchdog: Watchdog, outbox: Outbox) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut rounds = tokio::time::interval(limit / 3);
     loop {
         rounds.tick().await;
-        match watchdog.overdue() {
+        let publishing = || Some(("mqtt".to_owned(), outbox.silence())).filter(|(_, silent)| *silent > PUBLISHING);
+        match watchdog.overdue().or_else(publishing) {
             None => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
             Some((name, silent)) => error!("{name}: no progress for {silent:?}; the watchdog is not fed"),
         }
