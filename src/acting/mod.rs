@@ -49,8 +49,6 @@ enum Order {
 /// An actuator that is let go once it is safe.
 struct Removal {
     actuator: String,
-    /// Whether nothing of it shall be left on the broker.
-    forget: bool,
     /// When it is let go even if it could not be made safe.
     until: Instant,
     done: oneshot::Sender<()>,
@@ -119,8 +117,8 @@ impl Acting {
         self.tell(Order::Add(Box::new(config))).await;
     }
 
-    /// An actuator goes to `safe` and is let go. `forget`: for good, so nothing of it is left on the broker.
-    pub async fn remove(&self, actuator: &str, forget: bool) {
+    /// An actuator goes to `safe` and is let go.
+    pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
         self.tell(Order::Remove(Removal {
             actuator: actuator.to_owned(),
@@ -342,15 +340,12 @@ impl Task {
         let now = Instant::now();
         let gone =
             self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, forget, done, .. } in gone.collect::<Vec<_>>() {
+        for Removal { actuator, done, .. } in gone.collect::<Vec<_>>() {
             if !self.gate.is_settled(&actuator) {
                 error!("{actuator}: removed, but it could not be made safe");
             }
             self.gate.remove(&actuator);
             self.hands.remove(&actuator);
-            if forget {
-                self.reporter.remove(&actuator);
-            }
             // Whoever waited may have gone.
             let _ = done.send(());
         }

@@ -27,7 +27,7 @@ impl Agent {
     }
 
     async fn apply(&mut self, new: Config) -> Vec<String> {
-        let mut changed = Vec::new();
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
         // What goes, goes first: its place may be taken by what comes.
         for old in std::mem::take(&mut self.config.sensors) {
             let kept = new.sensors.iter().find(|sensor| sensor.id == old.id);
@@ -39,18 +39,17 @@ impl Agent {
                 let _ = tokio::time::timeout(super::SENSORS_STOP, running.task).await;
             }
             if kept.is_none() {
-                self.reporter.remove(&old.id);
-                changed.push(format!("{} removed", old.id));
+                removed.push(old.id);
             }
         }
         for old in std::mem::take(&mut self.config.actuators) {
             let kept = new.actuators.iter().find(|actuator| actuator.id == old.id);
             if kept.is_none_or(|actuator| differs(actuator, &old)) {
-                self.acting.remove(&old.id, kept.is_none()).await;
-                if kept.is_none() {
-                    changed.push(format!("{} removed", old.id));
-                }
+                self.acting.remove(&old.id).await;
                 self.running_actuators.remove(&old.id);
+                if kept.is_none() {
+                    removed.push(old.id);
+                }
             }
         }
         for sensor in &new.sensors {
@@ -69,6 +68,11 @@ impl Agent {
             let prefix = new.discovery.as_deref().unwrap_or_default();
             let next = Discovery::new(prefix, &new, self.reporter.topics(), self.reporter.board());
             discovery.replace(next, &self.reporter);
+        }
+        // After discovery: Home Assistant still listens to the topics of what it has not removed yet.
+        for id in removed {
+            self.reporter.remove(&id);
+            changed.push(format!("{id} removed"));
         }
         self.config = new;
         self.reporter.publish_health();
