@@ -120,13 +120,8 @@ impl Acting {
     /// An actuator goes to `safe` and is let go.
     pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal {
-            actuator: actuator.to_owned(),
-            forget,
-            until: Instant::now() + REMOVAL,
-            done,
-        }))
-        .await;
+        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), until: Instant::now() + REMOVAL, done }))
+            .await;
         let _ = gone.await;
     }
 

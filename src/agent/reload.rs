@@ -2,7 +2,7 @@
 
 use super::Agent;
 use super::discovery::Discovery;
-use crate::config::{ActuatorConfig, Config};
+use crate::config::Config;
 use tracing::{error, info};
 
 impl Agent {
@@ -44,7 +44,7 @@ impl Agent {
         }
         for old in std::mem::take(&mut self.config.actuators) {
             let kept = new.actuators.iter().find(|actuator| actuator.id == old.id);
-            if kept.is_none_or(|actuator| differs(actuator, &old)) {
+            if kept.is_none_or(|actuator| actuator.fingerprint != old.fingerprint) {
                 self.acting.remove(&old.id).await;
                 self.running_actuators.remove(&old.id);
                 if kept.is_none() {
@@ -78,11 +78,6 @@ impl Agent {
         self.reporter.publish_health();
         changed
     }
-}
-
-fn differs(new: &ActuatorConfig, old: &ActuatorConfig) -> bool {
-    // Interlocks are symmetric: another stanza can change them.
-    new.fingerprint != old.fingerprint || new.interlock != old.interlock
 }
 
 /// What the two differ in that a running agent cannot change.
