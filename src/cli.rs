@@ -14,6 +14,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Where a configuration is looked for.
 const DEFAULT_FILES: [&str; 2] = ["config.yaml", "/etc/halyard/config.yaml"];
@@ -127,8 +128,10 @@ enum Command {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    log::init();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // A daemon tells what happens; a command only what is wrong.
+    log::init(if matches!(command, Command::Run(_)) { LevelFilter::INFO } else { LevelFilter::WARN });
+    let result = match command {
         Command::Run(hardware) => run::run(&hardware),
         Command::Check { file, output } => file.find().and_then(|file| {
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());

@@ -1,5 +1,7 @@
 //! The built program against a real broker, seen from outside: what the public contract promises.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 mod agent {

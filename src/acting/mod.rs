@@ -30,10 +30,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest time that an actuator which is removed has to become safe.
+const REMOVAL: Duration = Duration::from_secs(2);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
-/// How long whoever removes an actuator waits for it to be safe.
-const REMOVAL: Duration = Duration::from_secs(1);
 /// The loop goes round at least this often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -49,10 +49,9 @@ enum Order {
 /// An actuator that is let go once it is safe.
 struct Removal {
     actuator: String,
-    /// Whether nothing of it shall be left on the broker.
-    forget: bool,
-    /// Whoever waits, and until when.
-    waiting: Option<(oneshot::Sender<()>, Instant)>,
+    /// When it is let go even if it could not be made safe.
+    until: Instant,
+    done: oneshot::Sender<()>,
 }
 
 /// Where the answer to a command goes beside `B/A/E/result`: MQTT 5's response topic and correlation data.
@@ -62,6 +61,7 @@ type Route = Option<(String, Option<Bytes>)>;
 #[derive(Clone)]
 pub struct Acting {
     orders: mpsc::Sender<Order>,
+    reporter: Reporter,
 }
 
 impl Acting {
@@ -74,29 +74,37 @@ impl Acting {
         let task = Task {
             gate: Gate::new(now),
             hands: BTreeMap::new(),
+            added: 0,
             work: FuturesUnordered::new(),
             bus,
-            reporter,
+            reporter: reporter.clone(),
             memory,
             stopping: None,
             removing: Vec::new(),
-            added: 0,
         };
         tokio::spawn(async move { task.run(inbox, progress).await });
-        Self { orders }
+        Self { orders, reporter }
     }
 
     /// A command from the broker. Never waits: a flood is refused.
-    ///
-    /// # Errors
-    /// The message, when too many are waiting.
-    pub fn command(&self, actuator: &str, message: Incoming) -> Result<(), Incoming> {
-        self.orders.try_send(Order::Command { actuator: actuator.to_owned(), message }).map_err(|error| {
-            match error.into_inner() {
-                Order::Command { message, .. } => message,
-                _ => unreachable!("it is what was sent"),
-            }
-        })
+    pub fn command(&self, actuator: &str, message: Incoming) {
+        let order = Order::Command { actuator: actuator.to_owned(), message };
+        if let Err(error) = self.orders.try_send(order)
+            && let Order::Command { message, .. } = error.into_inner()
+        {
+            self.refuse(actuator, message, "too many commands are waiting");
+        }
+    }
+
+    /// Answers a command that does not reach the gate.
+    pub fn refuse(&self, actuator: &str, message: Incoming, why: &str) {
+        let id = match command::parse(&message.payload, SystemTime::now()) {
+            Ok(command) => command.id,
+            Err(refusal) => refusal.id,
+        };
+        let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
+        let route = message.response_topic.map(|topic| (topic, message.correlation));
+        answer(&self.reporter, actuator, &outcome, route);
     }
 
     /// The broker is there, or lost.
@@ -109,14 +117,11 @@ impl Acting {
         self.tell(Order::Add(Box::new(config))).await;
     }
 
-    /// An actuator goes to `safe` and is let go. `forget`: for good, so nothing of it is left on the broker.
-    ///
-    /// Returns after [`REMOVAL`] at the latest. Hardware that does not do as it is told until then is told again and
-    /// again, unless an actuator with the same id is added.
-    pub async fn remove(&self, actuator: &str, forget: bool) {
+    /// An actuator goes to `safe` and is let go.
+    pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
-        let waiting = Some((done, Instant::now() + REMOVAL));
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), forget, waiting })).await;
+        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), until: Instant::now() + REMOVAL, done }))
+            .await;
         let _ = gone.await;
     }
 
@@ -135,12 +140,12 @@ impl Acting {
 
 /// An actuator's driver; away while a worker has it.
 struct Hands {
+    /// Tells it from an earlier one of the same id, whose worker may still be at it.
+    number: u64,
     config: ActuatorConfig,
     device: Option<Device<dyn Actuator>>,
     /// While it could not be opened: when to try again, and the pause after that.
     away: Option<(Instant, Duration)>,
-    /// Tells what a worker brings back from what belongs to an earlier actuator with the same id.
-    number: u64,
 }
 
 enum Done {
@@ -153,14 +158,14 @@ type Work = BoxFuture<'static, (String, u64, Device<dyn Actuator>, Done)>;
 struct Task {
     gate: Gate<Route>,
     hands: BTreeMap<String, Hands>,
+    /// How many actuators there have been.
+    added: u64,
     work: FuturesUnordered<Work>,
     bus: Arc<dyn Bus>,
     reporter: Reporter,
     memory: Memory,
     stopping: Option<oneshot::Sender<()>>,
     removing: Vec<Removal>,
-    /// How many actuators were added so far.
-    added: u64,
 }
 
 impl Task {
@@ -186,10 +191,8 @@ impl Task {
 
     fn deadline(&self) -> Instant {
         let reopen = self.hands.values().filter_map(|hands| hands.away.map(|(at, _)| at)).min();
-        let waiting =
-            self.removing.iter().filter_map(|removal| removal.waiting.as_ref().map(|(_, until)| *until)).min();
         let far = Instant::now() + ROUND;
-        self.gate.deadline().into_iter().chain(reopen).chain(waiting).min().unwrap_or(far)
+        self.gate.deadline().into_iter().chain(reopen).min().unwrap_or(far)
     }
 
     fn order(&mut self, order: Order) {
@@ -223,16 +226,13 @@ impl Task {
             max_on: config.max_on,
             interlock: config.interlock.clone(),
         };
-        // An earlier one that could not be made safe is given up.
-        self.removing.retain(|removal| removal.actuator != id);
-        self.gate.remove(&id);
         self.gate.add(&id, rules);
-        self.added += 1;
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
         self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
-        let (device, away) = (Some(Device::new(factory, LIMIT)), Some((now, FIRST_PAUSE)));
-        let hands = Hands { config, device, away, number: self.added };
+        self.added += 1;
+        let number = self.added;
+        let hands = Hands { number, config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
         self.hands.insert(id, hands);
     }
 
@@ -245,7 +245,7 @@ impl Task {
                 hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
                 let (id, number) = (id.clone(), hands.number);
                 self.work.push(Box::pin(async move {
-                    let found = device.call(|driver| driver.read()).await;
+                    let found = device.call(<dyn Actuator>::read).await;
                     (id, number, device, Done::Opened(found))
                 }));
             }
@@ -294,7 +294,7 @@ impl Task {
                 match action {
                     Action::Write { actuator, value } => self.write(actuator, value),
                     Action::Answer { actuator, outcome, route } => answer(&self.reporter, &actuator, &outcome, route),
-                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id),
+                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id.as_deref()),
                 }
             }
         }
@@ -311,7 +311,7 @@ impl Task {
         }));
     }
 
-    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<String>) {
+    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(value));
@@ -332,24 +332,17 @@ impl Task {
 
     /// Tells those who wait for actuators to be safe.
     fn settle(&mut self) {
-        let gone = self.removing.extract_if(.., |removal| self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, forget, waiting } in gone.collect::<Vec<_>>() {
+        let now = Instant::now();
+        let gone =
+            self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
+        for Removal { actuator, done, .. } in gone.collect::<Vec<_>>() {
+            if !self.gate.is_settled(&actuator) {
+                error!("{actuator}: removed, but it could not be made safe");
+            }
             self.gate.remove(&actuator);
             self.hands.remove(&actuator);
-            if forget {
-                self.reporter.remove(&actuator);
-            }
-            if let Some((done, _)) = waiting {
-                // Whoever waited may have gone.
-                let _ = done.send(());
-            }
-        }
-        let now = Instant::now();
-        for removal in &mut self.removing {
-            if let Some((done, _)) = removal.waiting.take_if(|(_, until)| *until <= now) {
-                error!("{}: could not be made safe yet, and is not let go before it is", removal.actuator);
-                let _ = done.send(());
-            }
+            // Whoever waited may have gone.
+            let _ = done.send(());
         }
         if self.gate.actuators().all(|id| self.gate.is_settled(id))
             && let Some(done) = self.stopping.take_if(|_| self.work.is_empty())
@@ -376,13 +369,4 @@ fn answer(reporter: &Reporter, actuator: &str, outcome: &Outcome, route: Route) 
     if let Some((topic, correlation)) = route {
         reporter.send(topic, &result, correlation);
     }
-}
-
-/// Answers a command that never reached the gate.
-pub fn refuse(reporter: &Reporter, actuator: &str, message: Incoming, why: &str) {
-    let id =
-        command::parse(&message.payload, SystemTime::now()).map_or_else(|refusal| refusal.id, |command| command.id);
-    let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
-    let route = message.response_topic.map(|topic| (topic, message.correlation));
-    answer(reporter, actuator, &outcome, route);
 }

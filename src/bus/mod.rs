@@ -53,9 +53,6 @@ pub trait Bus: Send + Sync {
     /// # Panics
     /// Outside of the runtime's context.
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError>;
-
-    /// The configuration has changed. Real parts are where they are; simulated ones come to where they are configured.
-    fn reconfigured(&self, _config: &Config) {}
 }
 
 /// The edges of a line.

@@ -4,7 +4,7 @@ use super::{Bus, Edges};
 use crate::config::{At, Config, LineName, Source};
 use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SpiPort, SpiSettings};
 use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
-use halyard_drivers::{Edge, FaultKind};
+use halyard_drivers::{Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,8 +29,8 @@ struct Places {
     spi: HashMap<(u8, u8), SpiSlot>,
     lines: HashMap<LineName, Placed>,
     parts: HashMap<At, SharedPart>,
-    /// Fingerprints of the stanzas whose parts were placed.
-    furnished: HashMap<At, String>,
+    /// The drivers whose models were placed for a configuration.
+    models: HashMap<At, &'static str>,
 }
 
 /// A line, and whether somebody has it open.
@@ -45,14 +45,30 @@ impl Simulated {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let buses = Self::default();
-        buses.reconfigured(config);
+        buses.equip(config);
         buses
     }
 
-    /// Puts the model of a configured part at its place, unless it is there.
-    fn furnish(&self, at: &At, fingerprint: &str, model: impl FnOnce() -> Option<Box<dyn Part>>) {
-        let before = self.places().furnished.insert(at.clone(), fingerprint.to_owned());
-        if before.as_deref() != Some(fingerprint) {
+    /// Places the model of every configured part that is not there yet.
+    pub fn equip(&self, config: &Config) {
+        for sensor in &config.sensors {
+            match &sensor.source {
+                Source::Sampled { spec, .. } => self.equip_place(&sensor.at, sensor.driver, || spec.simulate()),
+                Source::Edges { spec } => {
+                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
+                        self.line(line).pull(true);
+                    }
+                }
+            }
+        }
+        for actuator in &config.actuators {
+            self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
+        }
+    }
+
+    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl FnOnce() -> Option<Box<dyn Part>>) {
+        let known = self.places().models.insert(at.clone(), driver.name);
+        if known != Some(driver.name) {
             self.place(at, model());
         }
     }
@@ -132,26 +148,6 @@ impl Bus for Simulated {
         let (sender, edges) = broadcast::channel(KEPT);
         taken.line.watch(move |edge| sender.send(edge).is_ok());
         Ok(Box::new(Watched { taken, edges, name: line.clone() }))
-    }
-
-    fn reconfigured(&self, config: &Config) {
-        for sensor in &config.sensors {
-            match &sensor.source {
-                Source::Sampled { spec, .. } => self.furnish(&sensor.at, &sensor.fingerprint, || spec.simulate()),
-                Source::Edges { spec } => {
-                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
-                        // What goes on at a line that was there before is not the configuration's.
-                        let is_new = !self.places().lines.contains_key(line);
-                        if is_new {
-                            self.line(line).pull(true);
-                        }
-                    }
-                }
-            }
-        }
-        for actuator in &config.actuators {
-            self.furnish(&actuator.at, &actuator.fingerprint, || actuator.spec.simulate());
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A level says what the operator has to do: `error`: something does not work and needs a hand; `warn`: something is wrong
 //! and may mend itself; `info`: what happened that one may want to know later; `debug`, `trace`: for looking into a
-//! problem. `HALYARD_LOG` chooses how much is shown; `info` if it is not set.
+//! problem. `HALYARD_LOG` chooses how much is shown.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -20,20 +20,21 @@ struct Lines {
     color: bool,
 }
 
-pub(super) fn init() {
+pub(super) fn init(usual: LevelFilter) {
     let level = std::env::var("HALYARD_LOG").ok();
-    let level = level.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);
+    let level = level.as_deref().map_or(Ok(usual), str::parse);
+    let shown = *level.as_ref().unwrap_or(&usual);
     // What libraries have to say is for those who look into a problem.
     let targets = Targets::new()
-        .with_target("halyard", *level.as_ref().unwrap_or(&LevelFilter::INFO))
-        .with_target("halyard_drivers", *level.as_ref().unwrap_or(&LevelFilter::INFO))
+        .with_target("halyard", shown)
+        .with_target("halyard_drivers", shown)
         .with_default(LevelFilter::ERROR);
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let lines = Lines { journal, color: !journal && std::io::stderr().is_terminal() };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(lines);
     tracing_subscriber::registry().with(layer).with(targets).init();
     if level.is_err() {
-        tracing::warn!("HALYARD_LOG is not one of error, warn, info, debug, trace; info it is");
+        tracing::warn!("HALYARD_LOG is not one of error, warn, info, debug, trace");
     }
 }
 

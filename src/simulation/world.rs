@@ -96,7 +96,9 @@ impl World {
             Some("atmospheric_pressure") => 1_013.0 + 3.0 * self.wave(phase),
             Some("illuminance") => 20.0 + 30_000.0 * self.sun(),
             // A capacitive probe: 2.8 V in dry soil, 1.2 V in water.
-            Some("voltage") if named("soil") || named("bed") || named("pot") => 2.8 - 1.6 * self.soil,
+            Some("voltage") if named("soil") || named("bed") || named("pot") => {
+                2.8 - 1.6 * self.soil + 0.2 * (phase - 0.5)
+            }
             // A photo resistor.
             Some("voltage") if named("light") || named("sun") || named("solar") => 0.3 + 2.4 * self.sun(),
             Some("moisture") => 100.0 * self.soil,

@@ -314,9 +314,5 @@ fn a_broken_output_does_not_hold_up_a_reload() {
     let answer = inside.witness.wait(&topic("agent/response/reload"), |_| true).json();
     assert_eq!(answer["status"], "ok", "{answer}");
     assert_eq!(inside.command("lamp", "3", "ON")["status"], "applied");
-    // It is let go when it is safe, not before.
-    inside.line("GPIO27").set_broken(false);
-    wait_until("the pump is off", || !inside.line("GPIO27").is_high());
-    inside.witness.wait_for(&topic("pump"), "");
     inside.stop();
 }
