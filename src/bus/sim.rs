@@ -56,7 +56,11 @@ impl Simulated {
                 Source::Sampled { spec, .. } => self.equip_place(&sensor.at, sensor.driver, || spec.simulate()),
                 Source::Edges { spec } => {
                     if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
-                        self.line(line).pull(true);
+                        // One that was there before has the level that the world gave it.
+                        let is_new = !self.places().lines.contains_key(line);
+                        if is_new {
+                            self.line(line).pull(true);
+                        }
                     }
                 }
             }
