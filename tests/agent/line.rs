@@ -154,7 +154,7 @@ fn the_embedded_broker_is_there_or_missed() {
     let text = format!("broker: {{ listen: \"{listen}\" }}\n{text}");
     if cfg!(feature = "broker") {
         let mut program = Program::run(&text);
-        program.logs("connected to the broker");
+        program.logs("connected to mqtt://");
         let witness = Witness::connect(listen.parse().unwrap());
         witness.wait_for("halyard/a/availability", "online");
         witness.peer.publish("halyard/a/pump/set", "ON", false);

@@ -29,7 +29,7 @@ fn a_broker_that_forgot_everything_is_told_everything() {
     let before: Vec<String> = retained(&stand.broker).into_keys().collect();
     assert!(before.contains(&"homeassistant/device/a/config".to_owned()) && before.contains(&topic("agent")));
     stand.broker.kill();
-    stand.program.logs("no broker: ");
+    stand.program.logs("no connection to the broker: ");
     stand.broker.restart();
     let mut after = Default::default();
     wait_until("all is retained again", || {

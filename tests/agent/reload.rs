@@ -3,7 +3,6 @@
 use super::stand::{PARTS, Stand, configuration, topic};
 use crate::support::broker::Broker;
 use crate::support::program::Program;
-use crate::support::witness::Witness;
 use serde_json::json;
 
 #[test]
@@ -91,15 +90,14 @@ fn a_secret_is_never_shown() {
     const SECRET: &str = "correct-horse-battery";
     const NAME: &str = "HALYARD_TEST_PASSWORD";
     let Some(broker) = Broker::start("") else { return };
-    let witness = Witness::connect(broker.address());
     let text = configuration(&broker.url(), PARTS);
     let text =
         text.replace("mqtt: { ", &format!("mqtt: {{ username: {{ env: {NAME} }}, password: {{ env: {NAME} }}, "));
-    let program = Program::run_with(&text, |command| {
-        command.env(NAME, SECRET).env("HALYARD_LOG", "trace");
+    let mut stand = Stand::with_program(broker, || {
+        Program::run_with(&text, |command| {
+            command.env(NAME, SECRET).env("HALYARD_LOG", "trace");
+        })
     });
-    let mut stand = Stand { program, witness, broker };
-    stand.program.logs("connected to the broker");
     assert_eq!(stand.request("config")["status"], "ok");
     // In the wrong place, as a value that cannot be: the error says where, not what.
     let mut answers = Vec::new();

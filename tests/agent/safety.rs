@@ -47,7 +47,7 @@ fn a_stop_is_quick_without_a_broker_too() {
     };
     // Nobody listens.
     let mut program = Program::run(&configuration(&format!("mqtt://127.0.0.1:{}", free_port()), parts));
-    program.logs("no broker: ");
+    program.logs("no connection to the broker: ");
     stop(&mut program);
     // Somebody does, but never answers any more.
     let Some(mut stand) = Stand::start(parts) else { return };

@@ -50,9 +50,16 @@ impl Stand {
 
     /// The same with this broker and this configuration.
     pub fn with(broker: Broker, configuration: &str) -> Self {
+        Self::with_program(broker, || Program::run(configuration))
+    }
+
+    /// The same with a program that is started by hand.
+    pub fn with_program(broker: Broker, start: impl FnOnce() -> Program) -> Self {
         let witness = Witness::connect(broker.address());
-        let program = Program::run(configuration);
-        program.logs("connected to the broker");
+        witness.forget_retained();
+        let program = start();
+        // Whoever says so can be heard.
+        witness.wait_where("online", |message| message.text() == "online");
         Self { program, witness, broker }
     }
 

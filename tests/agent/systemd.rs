@@ -39,11 +39,11 @@ fn the_journal_gets_its_levels() {
     let mut program = Program::run_with(&text, |command| {
         command.env("JOURNAL_STREAM", "8:1234").env("HALYARD_LOG", "info");
     });
-    program.logs("no broker: ");
+    program.logs("no connection to the broker: ");
     program.signal(libc::SIGTERM);
     assert!(program.exit().success());
     let log = program.log();
     assert!(log.lines().any(|line| line == "<6>a: 2 sensors, 3 actuators"), "{log}");
-    assert!(log.lines().any(|line| line.starts_with("<4>no broker: ")), "{log}");
+    assert!(log.lines().any(|line| line.starts_with("<4>no connection to the broker: ")), "{log}");
     assert!(log.lines().all(|line| line.starts_with('<')), "{log}");
 }

@@ -78,17 +78,30 @@ impl Witness {
         self.from.set(0);
     }
 
+    /// Marks after everything that the broker had kept from before.
+    pub fn forget_retained(&self) {
+        let end = unique("now");
+        self.peer.publish(&end, "", false);
+        self.wait(&end, |_| true);
+        self.mark();
+    }
+
     /// Waits for a message on this topic, since the mark, for which the condition holds; gives the first.
     #[track_caller]
     pub fn wait(&self, topic: &str, condition: impl Fn(&Message) -> bool) -> Message {
+        self.wait_where(topic, |message| message.topic == topic && condition(message))
+    }
+
+    /// The same on any topic.
+    #[track_caller]
+    pub fn wait_where(&self, what: &str, condition: impl Fn(&Message) -> bool) -> Message {
         let end = Instant::now() + LIMIT;
         loop {
-            let all = self.all(topic);
+            let all = self.everything();
             if let Some(found) = all.iter().find(|message| condition(message)) {
                 return found.clone();
             }
-            let texts: Vec<String> = all.iter().map(Message::text).collect();
-            assert!(Instant::now() < end, "not within {LIMIT:?}: a message on {topic} that fits, among {texts:#?}");
+            assert!(Instant::now() < end, "not within {LIMIT:?}: {what} that fits, among {all:#?}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
