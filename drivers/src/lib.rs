@@ -23,6 +23,7 @@ pub mod digital_input;
 pub mod mcp3008;
 pub mod sht4x;
 pub mod switch;
+pub mod tmp117;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,15 @@ pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
-pub static DRIVERS: &[&Driver] =
-    &[&ads1115::DRIVER, &bme280::DRIVER, &digital_input::DRIVER, &mcp3008::DRIVER, &sht4x::DRIVER, &switch::DRIVER];
+pub static DRIVERS: &[&Driver] = &[
+    &ads1115::DRIVER,
+    &bme280::DRIVER,
+    &digital_input::DRIVER,
+    &mcp3008::DRIVER,
+    &sht4x::DRIVER,
+    &switch::DRIVER,
+    &tmp117::DRIVER,
+];
 
 /// The driver of this name.
 #[must_use]

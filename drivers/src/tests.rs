@@ -2,5 +2,5 @@
 
 mod conventions;
 mod faults;
-mod rig;
+pub mod rig;
 mod round_trip;
