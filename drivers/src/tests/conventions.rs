@@ -173,3 +173,11 @@ fn reference_pages_are_up_to_date() {
         assert!(expected.contains(&name), "docs/drivers/{name} is the page of no driver");
     }
 }
+
+#[test]
+fn the_readme_names_every_driver() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    for Driver { name, .. } in DRIVERS {
+        assert!(readme.contains(&format!("[{name}](docs/drivers/{name}.md)")), "README.md does not name {name}");
+    }
+}

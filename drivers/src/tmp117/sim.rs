@@ -1,5 +1,6 @@
 //! Model of the TMP117: its registers, one-shot and continuous conversions, their times, averaging, reset.
 
+use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
 
@@ -46,11 +47,11 @@ impl Model {
         let config = self.registers[CONFIG];
         let code = self.temperature * 128.0 + f64::from(self.registers[OFFSET].cast_signed());
         let code = (code.round().clamp(-32_768.0, 32_767.0) as i16).cast_unsigned();
-        self.converting = (config & MOD != SHUTDOWN).then(|| (Instant::now() + standby + active(config), code));
+        self.converting = (config & MOD != SHUTDOWN).then(|| (now() + standby + active(config), code));
     }
 
     fn settle(&mut self) {
-        if let Some((_, code)) = self.converting.take_if(|(ready, _)| Instant::now() >= *ready) {
+        if let Some((_, code)) = self.converting.take_if(|(ready, _)| now() >= *ready) {
             self.registers[RESULT] = code;
             let config = &mut self.registers[CONFIG];
             *config |= DATA_READY;
