@@ -4,7 +4,8 @@
 //! [wire](port) to its part, and time. Every part has a register-level model beside its driver (`sim.rs` in the
 //! driver's folder), so that all of it runs and is tested without hardware.
 //!
-//! To add a part: copy the folder of one that resembles it, and add one line to [`DRIVERS`].
+//! To add a part: `docs/adding-a-driver.md` goes through it. A file with its model and tests in a folder beside it, and
+//! in this file its module and its line in [`DRIVERS`].
 
 pub mod actuator;
 pub mod channel;

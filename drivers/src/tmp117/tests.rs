@@ -55,7 +55,9 @@ fn transcript() {
 
 #[test]
 fn each_measurement_is_waited_for() {
-    for averages in Averages::ALL {
+    // Section 7.6, configuration register, field AVG.
+    for (averages, avg) in Averages::ALL.iter().zip([0b00, 0b01, 0b10, 0b11]) {
+        assert_eq!(averages.avg(), avg, "{averages:?}");
         let options = Options { averages: *averages };
         let part = SharedPart::new(options.simulate().unwrap());
         let mut sensor = options.open(Rig::new(PLACE, Some(part.clone())).wire()).unwrap();
