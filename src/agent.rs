@@ -9,8 +9,8 @@ mod discovery;
 mod reload;
 mod requests;
 
+use crate::acting::Acting;
 use crate::acting::memory::Memory;
-use crate::acting::{self, Acting};
 use crate::bus::Bus;
 use crate::config::{Config, SensorConfig};
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Topics};
@@ -39,7 +39,10 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// The stop takes at most the sum of these.
 const SENSORS_STOP: Duration = Duration::from_millis(600);
 const ACTUATORS_STOP: Duration = Duration::from_millis(900);
-const FLUSH: Duration = Duration::from_millis(400);
+const FLUSH: Duration = Duration::from_millis(300);
+
+/// The thread of the connection stands still if it did not go round for this long.
+const PUBLISHING: Duration = Duration::from_secs(30);
 
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -125,21 +128,15 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     for sensor in agent.config.sensors.clone() {
         agent.start_sensor(sensor);
     }
-    agent.reporter.publish_health();
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(feed_systemd(watchdog.clone()));
+    tokio::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
 
-    let mut health = tokio::time::interval(HEALTH);
+    tokio::spawn(publish_health(agent.reporter.clone()));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
             Some(event) = events.recv() => agent.event(event).await,
-            _ = health.tick() => agent.reporter.publish_health(),
-            () = agent.reporter.changed() => {
-                tokio::time::sleep(SETTLE).await;
-                agent.reporter.publish_health();
-            }
             _ = hangup.recv() => { let _ = agent.reload().await; }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -179,9 +176,7 @@ impl Agent {
         let topic = message.topic.clone();
         match self.reporter.topics().clone().parse(&topic, self.config.discovery.as_deref()) {
             Inbound::Set(actuator) => {
-                if let Err(message) = self.acting.command(actuator, message) {
-                    acting::refuse(&self.reporter, actuator, message, "too many commands are waiting");
-                }
+                self.acting.command(actuator, message);
             }
             Inbound::Request(name) => self.request(name, message).await,
             Inbound::HomeAssistantStatus => {
@@ -228,7 +223,7 @@ impl Agent {
                 Some(event) = events.recv() => if let Event::Message(message) = event {
                     let topic = message.topic.clone();
                     if let Inbound::Set(actuator) = self.reporter.topics().parse(&topic, None) {
-                        acting::refuse(&self.reporter, actuator, message, "the agent is stopping");
+                        acting.refuse(actuator, message, "the agent is stopping");
                     }
                 },
             }
@@ -237,13 +232,26 @@ impl Agent {
     }
 }
 
+/// Publishes `B/A/agent` at the start, after each change, and now and then.
+async fn publish_health(reporter: Reporter) {
+    let mut rounds = tokio::time::interval(HEALTH);
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            () = reporter.changed() => tokio::time::sleep(SETTLE).await,
+        }
+        reporter.publish_health();
+    }
+}
+
 /// Feeds systemd's watchdog, if it watches, for as long as the work makes progress.
-async fn feed_systemd(watchdog: Watchdog) {
+async fn feed_systemd(watchdog: Watchdog, outbox: Outbox) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut rounds = tokio::time::interval(limit / 3);
     loop {
         rounds.tick().await;
-        match watchdog.overdue() {
+        let publishing = || Some(("mqtt".to_owned(), outbox.silence())).filter(|(_, silent)| *silent > PUBLISHING);
+        match watchdog.overdue().or_else(publishing) {
             None => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
             Some((name, silent)) => error!("{name}: no progress for {silent:?}; the watchdog is not fed"),
         }

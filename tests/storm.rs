@@ -2,6 +2,9 @@
 //!
 //! `HALYARD_STORM=long cargo test --test storm` runs the long one.
 
+// Helpers of tests fail them this way; clippy knows the tests themselves only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use bytes::Bytes;

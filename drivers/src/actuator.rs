@@ -29,7 +29,8 @@ impl Control {
     pub fn off(&self) -> Value {
         match self {
             Self::Switch => Value::Switch(false),
-            Self::Number { range, .. } => Value::Number(0.0_f64.clamp(*range.start(), *range.end())),
+            // Not clamp(), which panics if a range is the wrong way round.
+            Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
         }
     }
 }

@@ -438,12 +438,12 @@ impl<R> Gate<R> {
                 lost.push(actuator.clone());
             }
             // After the above: a pulse that ends at the same time as `max_on` must not turn anything on again.
-            if unit.pulse.as_ref().is_some_and(|pulse| pulse.until <= now) && unit.forced.is_none() {
-                if let Some(pulse) = unit.pulse.take() {
-                    let mut job = Job::own(pulse.back, By::Command);
-                    job.id = pulse.id;
-                    unit.forced = Some(job);
-                }
+            if unit.forced.is_none()
+                && let Some(pulse) = unit.pulse.take_if(|pulse| pulse.until <= now)
+            {
+                let mut job = Job::own(pulse.back, By::Command);
+                job.id = pulse.id;
+                unit.forced = Some(job);
             }
         }
         for actuator in lost {
@@ -552,9 +552,6 @@ impl<R> Unit<R> {
         if command.expires.is_some_and(|at| at < wall) {
             return Err((Reason::Expired, "its `ttl` is over".into()));
         }
-        if let Some(id) = &command.id {
-            self.seen.check(id, now)?;
-        }
         if stopping {
             return Err((Reason::Busy, "the agent is stopping".into()));
         }
@@ -567,6 +564,10 @@ impl<R> Unit<R> {
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
         if matches!(command.value, Wanted::Value(_)) {
             self.resolve(&command.value)?;
+        }
+        // Last: the sender of a command that was refused for a passing reason may send it again.
+        if let Some(id) = &command.id {
+            self.seen.check(id, now)?;
         }
         Ok(command)
     }

@@ -23,13 +23,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 /// Longest time that a write may take.
 const LIMIT: Duration = Duration::from_secs(5);
 /// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest time that an actuator which is removed has to become safe.
+const REMOVAL: Duration = Duration::from_secs(2);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
 /// The loop goes round at least this often.
@@ -47,8 +49,8 @@ enum Order {
 /// An actuator that is let go once it is safe.
 struct Removal {
     actuator: String,
-    /// Whether nothing of it shall be left on the broker.
-    forget: bool,
+    /// When it is let go even if it could not be made safe.
+    until: Instant,
     done: oneshot::Sender<()>,
 }
 
@@ -59,6 +61,7 @@ type Route = Option<(String, Option<Bytes>)>;
 #[derive(Clone)]
 pub struct Acting {
     orders: mpsc::Sender<Order>,
+    reporter: Reporter,
 }
 
 impl Acting {
@@ -71,28 +74,37 @@ impl Acting {
         let task = Task {
             gate: Gate::new(now),
             hands: BTreeMap::new(),
+            added: 0,
             work: FuturesUnordered::new(),
             bus,
-            reporter,
+            reporter: reporter.clone(),
             memory,
             stopping: None,
             removing: Vec::new(),
         };
         tokio::spawn(async move { task.run(inbox, progress).await });
-        Self { orders }
+        Self { orders, reporter }
     }
 
     /// A command from the broker. Never waits: a flood is refused.
-    ///
-    /// # Errors
-    /// The message, when too many are waiting.
-    pub fn command(&self, actuator: &str, message: Incoming) -> Result<(), Incoming> {
-        self.orders.try_send(Order::Command { actuator: actuator.to_owned(), message }).map_err(|error| {
-            match error.into_inner() {
-                Order::Command { message, .. } => message,
-                _ => unreachable!("it is what was sent"),
-            }
-        })
+    pub fn command(&self, actuator: &str, message: Incoming) {
+        let order = Order::Command { actuator: actuator.to_owned(), message };
+        if let Err(error) = self.orders.try_send(order)
+            && let Order::Command { message, .. } = error.into_inner()
+        {
+            self.refuse(actuator, message, "too many commands are waiting");
+        }
+    }
+
+    /// Answers a command that does not reach the gate.
+    pub fn refuse(&self, actuator: &str, message: Incoming, why: &str) {
+        let id = match command::parse(&message.payload, SystemTime::now()) {
+            Ok(command) => command.id,
+            Err(refusal) => refusal.id,
+        };
+        let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
+        let route = message.response_topic.map(|topic| (topic, message.correlation));
+        answer(&self.reporter, actuator, &outcome, route);
     }
 
     /// The broker is there, or lost.
@@ -105,10 +117,11 @@ impl Acting {
         self.tell(Order::Add(Box::new(config))).await;
     }
 
-    /// An actuator goes to `safe` and is let go. `forget`: for good, so nothing of it is left on the broker.
-    pub async fn remove(&self, actuator: &str, forget: bool) {
+    /// An actuator goes to `safe` and is let go.
+    pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), forget, done })).await;
+        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), until: Instant::now() + REMOVAL, done }))
+            .await;
         let _ = gone.await;
     }
 
@@ -127,6 +140,8 @@ impl Acting {
 
 /// An actuator's driver; away while a worker has it.
 struct Hands {
+    /// Tells it from an earlier one of the same id, whose worker may still be at it.
+    number: u64,
     config: ActuatorConfig,
     device: Option<Device<dyn Actuator>>,
     /// While it could not be opened: when to try again, and the pause after that.
@@ -138,11 +153,13 @@ enum Done {
     Written(Result<Value, Fault>),
 }
 
-type Work = BoxFuture<'static, (String, Device<dyn Actuator>, Done)>;
+type Work = BoxFuture<'static, (String, u64, Device<dyn Actuator>, Done)>;
 
 struct Task {
     gate: Gate<Route>,
     hands: BTreeMap<String, Hands>,
+    /// How many actuators there have been.
+    added: u64,
     work: FuturesUnordered<Work>,
     bus: Arc<dyn Bus>,
     reporter: Reporter,
@@ -160,7 +177,7 @@ impl Task {
                     Some(order) => self.order(order),
                     None => return,
                 },
-                Some((id, device, done)) = self.work.next() => self.done(&id, device, done),
+                Some((id, number, device, done)) = self.work.next() => self.done(&id, number, device, done),
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             let now = Instant::now();
@@ -213,7 +230,9 @@ impl Task {
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
         self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
-        let hands = Hands { config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
+        self.added += 1;
+        let number = self.added;
+        let hands = Hands { number, config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
         self.hands.insert(id, hands);
     }
 
@@ -224,18 +243,18 @@ impl Task {
                 && let Some(mut device) = hands.device.take()
             {
                 hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
-                let id = id.clone();
+                let (id, number) = (id.clone(), hands.number);
                 self.work.push(Box::pin(async move {
-                    let found = device.call(|driver| driver.read()).await;
-                    (id, device, Done::Opened(found))
+                    let found = device.call(<dyn Actuator>::read).await;
+                    (id, number, device, Done::Opened(found))
                 }));
             }
         }
     }
 
-    fn done(&mut self, id: &str, device: Device<dyn Actuator>, done: Done) {
+    fn done(&mut self, id: &str, number: u64, device: Device<dyn Actuator>, done: Done) {
         let now = Instant::now();
-        let Some(hands) = self.hands.get_mut(id) else { return };
+        let Some(hands) = self.hands.get_mut(id).filter(|hands| hands.number == number) else { return };
         hands.device = Some(device);
         match done {
             Done::Opened(Ok(found)) => {
@@ -275,7 +294,7 @@ impl Task {
                 match action {
                     Action::Write { actuator, value } => self.write(actuator, value),
                     Action::Answer { actuator, outcome, route } => answer(&self.reporter, &actuator, &outcome, route),
-                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id),
+                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id.as_deref()),
                 }
             }
         }
@@ -283,14 +302,16 @@ impl Task {
 
     fn write(&mut self, actuator: String, value: Value) {
         // The gate has one write of an actuator under way at a time, and none before it was opened.
-        let Some(mut device) = self.hands.get_mut(&actuator).and_then(|hands| hands.device.take()) else { return };
+        let Some(hands) = self.hands.get_mut(&actuator) else { return };
+        let number = hands.number;
+        let Some(mut device) = hands.device.take() else { return };
         self.work.push(Box::pin(async move {
             let result = device.call(move |driver| driver.apply(&value)).await;
-            (actuator, device, Done::Written(result))
+            (actuator, number, device, Done::Written(result))
         }));
     }
 
-    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<String>) {
+    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(value));
@@ -311,13 +332,15 @@ impl Task {
 
     /// Tells those who wait for actuators to be safe.
     fn settle(&mut self) {
-        let gone = self.removing.extract_if(.., |removal| self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, forget, done } in gone.collect::<Vec<_>>() {
+        let now = Instant::now();
+        let gone =
+            self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
+        for Removal { actuator, done, .. } in gone.collect::<Vec<_>>() {
+            if !self.gate.is_settled(&actuator) {
+                error!("{actuator}: removed, but it could not be made safe");
+            }
             self.gate.remove(&actuator);
             self.hands.remove(&actuator);
-            if forget {
-                self.reporter.remove(&actuator);
-            }
             // Whoever waited may have gone.
             let _ = done.send(());
         }
@@ -346,13 +369,4 @@ fn answer(reporter: &Reporter, actuator: &str, outcome: &Outcome, route: Route) 
     if let Some((topic, correlation)) = route {
         reporter.send(topic, &result, correlation);
     }
-}
-
-/// Answers a command that never reached the gate.
-pub fn refuse(reporter: &Reporter, actuator: &str, message: Incoming, why: &str) {
-    let id =
-        command::parse(&message.payload, SystemTime::now()).map_or_else(|refusal| refusal.id, |command| command.id);
-    let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
-    let route = message.response_topic.map(|topic| (topic, message.correlation));
-    answer(reporter, actuator, &outcome, route);
 }

@@ -20,12 +20,10 @@ impl Discovery {
         Self { topic: topics.discovery(prefix), payload, compared: false }
     }
 
-    /// The same for another configuration, and the clean-up of what is gone.
+    /// The same for another configuration, without what is gone.
     pub(super) fn replace(&mut self, new: Self, reporter: &Reporter) {
-        let old = self.payload.to_string();
-        self.payload = new.payload;
-        self.clean_up(old.as_bytes(), reporter);
-        self.publish(reporter);
+        let old = std::mem::replace(&mut self.payload, new.payload).to_string();
+        self.follow(old.as_bytes(), reporter);
     }
 
     pub(super) fn publish(&self, reporter: &Reporter) {
@@ -35,17 +33,19 @@ impl Discovery {
     /// What the broker has kept on our topic: what an earlier run, perhaps with other entities, said.
     pub(super) fn found(&mut self, message: &Incoming, reporter: &Reporter) {
         if message.retained && !std::mem::replace(&mut self.compared, true) {
-            self.clean_up(&message.payload, reporter);
-            self.publish(reporter);
+            self.follow(&message.payload, reporter);
         }
     }
 
-    fn clean_up(&self, old: &[u8], reporter: &Reporter) {
-        if let Some(cleanup) = discovery::cleanup(old, &self.payload, reporter.topics()) {
+    /// Publishes, after another message: first what is gone is removed, and last its retained topics are cleared.
+    fn follow(&self, old: &[u8], reporter: &Reporter) {
+        let cleanup = discovery::cleanup(old, &self.payload, reporter.topics());
+        if let Some(cleanup) = &cleanup {
             self.send(&cleanup.payload, reporter);
-            for topic in cleanup.retained {
-                reporter.outbox().retained(&topic, Bytes::new());
-            }
+        }
+        self.publish(reporter);
+        for topic in cleanup.into_iter().flat_map(|cleanup| cleanup.retained) {
+            reporter.outbox().retained(&topic, Bytes::new());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Agent;
 use super::discovery::Discovery;
-use crate::config::{ActuatorConfig, Config};
+use crate::config::Config;
 use tracing::{error, info};
 
 impl Agent {
@@ -27,7 +27,7 @@ impl Agent {
     }
 
     async fn apply(&mut self, new: Config) -> Vec<String> {
-        let mut changed = Vec::new();
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
         // What goes, goes first: its place may be taken by what comes.
         for old in std::mem::take(&mut self.config.sensors) {
             let kept = new.sensors.iter().find(|sensor| sensor.id == old.id);
@@ -39,18 +39,17 @@ impl Agent {
                 let _ = tokio::time::timeout(super::SENSORS_STOP, running.task).await;
             }
             if kept.is_none() {
-                self.reporter.remove(&old.id);
-                changed.push(format!("{} removed", old.id));
+                removed.push(old.id);
             }
         }
         for old in std::mem::take(&mut self.config.actuators) {
             let kept = new.actuators.iter().find(|actuator| actuator.id == old.id);
-            if kept.is_none_or(|actuator| differs(actuator, &old)) {
-                self.acting.remove(&old.id, kept.is_none()).await;
-                if kept.is_none() {
-                    changed.push(format!("{} removed", old.id));
-                }
+            if kept.is_none_or(|actuator| actuator.fingerprint != old.fingerprint) {
+                self.acting.remove(&old.id).await;
                 self.running_actuators.remove(&old.id);
+                if kept.is_none() {
+                    removed.push(old.id);
+                }
             }
         }
         for sensor in &new.sensors {
@@ -70,15 +69,15 @@ impl Agent {
             let next = Discovery::new(prefix, &new, self.reporter.topics(), self.reporter.board());
             discovery.replace(next, &self.reporter);
         }
+        // After discovery: Home Assistant still listens to the topics of what it has not removed yet.
+        for id in removed {
+            self.reporter.remove(&id);
+            changed.push(format!("{id} removed"));
+        }
         self.config = new;
         self.reporter.publish_health();
         changed
     }
-}
-
-fn differs(new: &ActuatorConfig, old: &ActuatorConfig) -> bool {
-    // Interlocks are symmetric: another stanza can change them.
-    new.fingerprint != old.fingerprint || new.interlock != old.interlock
 }
 
 /// What the two differ in that a running agent cannot change.

@@ -4,7 +4,7 @@ use super::{Bus, Edges};
 use crate::config::{At, Config, LineName, Source};
 use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SpiPort, SpiSettings};
 use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
-use halyard_drivers::{Edge, FaultKind};
+use halyard_drivers::{Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +29,8 @@ struct Places {
     spi: HashMap<(u8, u8), SpiSlot>,
     lines: HashMap<LineName, Placed>,
     parts: HashMap<At, SharedPart>,
+    /// The drivers whose models were placed for a configuration.
+    models: HashMap<At, &'static str>,
 }
 
 /// A line, and whether somebody has it open.
@@ -43,20 +45,32 @@ impl Simulated {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let buses = Self::default();
+        buses.equip(config);
+        buses
+    }
+
+    /// Places the model of every configured part that is not there yet.
+    pub fn equip(&self, config: &Config) {
         for sensor in &config.sensors {
             match &sensor.source {
-                Source::Sampled { spec, .. } => buses.place(&sensor.at, spec.simulate()),
+                Source::Sampled { spec, .. } => self.equip_place(&sensor.at, sensor.driver, || spec.simulate()),
                 Source::Edges { spec } => {
                     if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
-                        buses.line(line).pull(true);
+                        self.line(line).pull(true);
                     }
                 }
             }
         }
         for actuator in &config.actuators {
-            buses.place(&actuator.at, actuator.spec.simulate());
+            self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
         }
-        buses
+    }
+
+    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl FnOnce() -> Option<Box<dyn Part>>) {
+        let known = self.places().models.insert(at.clone(), driver.name);
+        if known != Some(driver.name) {
+            self.place(at, model());
+        }
     }
 
     /// Puts `part` at a place, instead of what was there; nothing happens without a part.

@@ -8,15 +8,17 @@
 
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::nearest;
+use halyard_drivers::reference::reference;
 use halyard_drivers::{Attachment, Channel, Control, DRIVERS, Driver, Role, Spec, find};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 /// Exit code for a name that is no driver's.
 pub const UNKNOWN: u8 = 2;
 
-/// Writes the list of drivers, or all about the one of this name, to `out`, and gives the exit code. That there is no
+/// Writes the list of drivers, or the reference page of the one of this name, to `out`, and gives the exit code. That there is no
 /// such driver goes to `err`.
 ///
 /// # Errors
@@ -27,7 +29,7 @@ pub fn run(name: Option<&str>, json: bool, out: &mut dyn Write, err: &mut dyn Wr
         None => write!(out, "{}", list())?,
         Some(name) => match find(name) {
             Some(driver) if json => writeln!(out, "{:#}", as_json(driver))?,
-            Some(driver) => write!(out, "{}", details(driver))?,
+            Some(driver) => write!(out, "{}", reference(driver))?,
             None => {
                 let hint = nearest(name, DRIVERS.iter().map(|driver| driver.name))
                     .map(|near| format!("; did you mean `{near}`?"))
@@ -51,35 +53,6 @@ fn list() -> String {
         let _ = writeln!(text, "{name:names$}  {place:places$}  {purpose}");
         text
     })
-}
-
-/// All about a driver.
-fn details(driver: &Driver) -> String {
-    let mut text = format!("{}: {}\n", driver.name, driver.summary);
-    let does = match driver.role {
-        Role::Sensor => "measures",
-        Role::Actuator => "takes",
-    };
-    let _ = writeln!(text, "  connected  {}", places(driver));
-    let _ = writeln!(text, "  {does:9}  {}", purpose(driver));
-    let _ = writeln!(text, "  source     {}", driver.source);
-    let options = options(driver);
-    if !options.is_empty() {
-        text.push_str("\noptions:\n");
-    }
-    for Written { key, values, default, description } in options {
-        let default = default.map(|default| format!(" (default: {default})")).unwrap_or_default();
-        let _ = writeln!(text, "  {key}: {values}{default}");
-        for line in description.lines() {
-            let _ = writeln!(text, "      {line}");
-        }
-    }
-    let section = match driver.role {
-        Role::Sensor => "sensors",
-        Role::Actuator => "actuators",
-    };
-    let _ = write!(text, "\nbelow `{section}`:\n{}", driver.example);
-    text
 }
 
 fn as_json(driver: &Driver) -> Value {
@@ -114,8 +87,8 @@ fn channel_json(channel: &Channel) -> Value {
     json!({
         "name": channel.name,
         "unit": channel.quantity.unit,
-        "min": range.map(|range| range.start()),
-        "max": range.map(|range| range.end()),
+        "min": range.map(RangeInclusive::start),
+        "max": range.map(RangeInclusive::end),
     })
 }
 
@@ -168,82 +141,5 @@ fn purpose(driver: &Driver) -> String {
                 )
             }
         },
-    }
-}
-
-/// An option for people.
-struct Written {
-    key: String,
-    values: String,
-    default: Option<String>,
-    description: String,
-}
-
-fn options(driver: &Driver) -> Vec<Written> {
-    let schema = (driver.schema)().to_value();
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
-    let one = |(key, property): (&String, &Value)| Written {
-        key: key.clone(),
-        values: values(property, &schema),
-        default: property.get("default").filter(|default| !default.is_null()).map(plain),
-        description: property.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
-    };
-    properties.iter().map(one).collect()
-}
-
-/// What a schema allows, for people.
-fn values(schema: &Value, root: &Value) -> String {
-    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-        return root.pointer(reference.trim_start_matches('#')).map(|schema| values(schema, root)).unwrap_or_default();
-    }
-    if let Some(constant) = schema.get("const") {
-        return plain(constant);
-    }
-    let join = |items: &[Value], one: &dyn Fn(&Value) -> String| {
-        let items: Vec<String> = items.iter().map(one).filter(|text| text != "null").collect();
-        items.join(" | ")
-    };
-    if let Some(items) = schema.get("enum").and_then(Value::as_array) {
-        return join(items, &plain);
-    }
-    for key in ["oneOf", "anyOf"] {
-        if let Some(items) = schema.get(key).and_then(Value::as_array) {
-            return join(items, &|item| values(item, root));
-        }
-    }
-    if let Some(example) = schema.pointer("/examples/0") {
-        return format!("such as {}", plain(example));
-    }
-    let kind = match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds.first().and_then(Value::as_str),
-        kind => kind.and_then(Value::as_str),
-    };
-    match (kind, schema.get("items"), schema.get("properties"), schema.get("additionalProperties")) {
-        (Some("array"), Some(items), ..) => format!("[ {}, … ]", values(items, root)),
-        (_, _, Some(Value::Object(properties)), _) => {
-            let one = |(key, schema): (&String, &Value)| format!("{key}: {}", values(schema, root));
-            format!("{{ {} }}", properties.iter().map(one).collect::<Vec<_>>().join(", "))
-        }
-        (Some("object"), _, _, Some(value)) => format!("{{ NAME: {}, … }}", values(value, root)),
-        (Some("boolean"), ..) => "true | false".to_owned(),
-        (Some(kind @ ("number" | "integer")), ..) => match (schema.get("minimum"), schema.get("maximum")) {
-            (Some(min), Some(max)) => format!("{min} to {max}"),
-            _ => kind.to_owned(),
-        },
-        (Some("string"), ..) => "text".to_owned(),
-        (kind, ..) => kind.unwrap_or("any").to_owned(),
-    }
-}
-
-/// A value as it is written in the file.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[ {} ]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),
-        Value::Object(entries) => {
-            let one = |(key, value): (&String, &Value)| format!("{key}: {}", plain(value));
-            format!("{{ {} }}", entries.iter().map(one).collect::<Vec<_>>().join(", "))
-        }
-        _ => value.to_string(),
     }
 }

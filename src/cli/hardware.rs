@@ -143,7 +143,7 @@ async fn drive(
         config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
     for actuator in involved {
         let mut device = device(actuator, &bus);
-        let found = device.call(|driver| driver.read()).await.map_err(|fault| failure(actuator, &fault))?;
+        let found = device.call(<dyn Actuator>::read).await.map_err(|fault| failure(actuator, &fault))?;
         gate.add(&actuator.id, rules(actuator));
         // Known as it was found; nothing is written.
         gate.found(&actuator.id, found, Instant::now());

@@ -23,9 +23,8 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
-    let (again, at) = (hardware.clone(), file);
-    let reader = Box::new(move || again.read(&at));
-    let result = runtime.block_on(agent(config, reader));
+    let again = hardware.clone();
+    let result = runtime.block_on(agent(config, move || again.read(&file)));
     // A driver that never returns must not keep the process.
     runtime.shutdown_timeout(LEAVE);
     match result? {
@@ -34,7 +33,10 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
     }
 }
 
-async fn agent(config: Config, reader: agent::Reader) -> Result<Ended, Failure> {
+async fn agent(
+    config: Config,
+    read: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
+) -> Result<Ended, Failure> {
     let broker = match config.broker {
         Some(listen) => {
             let broker = crate::broker::start(listen).await;
@@ -43,13 +45,15 @@ async fn agent(config: Config, reader: agent::Reader) -> Result<Ended, Failure> 
         None => None,
     };
     let world = CancellationToken::new();
-    let bus: Arc<dyn Bus> = if config.board == Board::Simulated {
+    let (bus, reader): (Arc<dyn Bus>, agent::Reader) = if config.board == Board::Simulated {
         let simulated = Arc::new(Simulated::new(&config));
         tokio::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
         greet(&config);
-        simulated
+        let buses = Arc::clone(&simulated);
+        // What is added by a reload finds a model too.
+        (simulated, Box::new(move || read().inspect(|config| buses.equip(config))))
     } else {
-        crate::bus::open(config.board, &config)
+        (crate::bus::open(config.board, &config), Box::new(read))
     };
     let board = board(&config);
     let setup = Setup { config, reader, bus, board, state_directory: state_directory() };

@@ -3,7 +3,8 @@
 use super::model::{ActuatorConfig, Initial};
 use super::resolve::Seen;
 use super::stanza::Stanza;
-use super::written::{self, AtStart};
+use super::values::{AtStart, Setting, Start};
+use super::written;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
 use halyard_drivers::{Control, Role, Spec, Value};
@@ -50,9 +51,9 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let (mut initial_on, mut safe_on) = (None, None);
     let initial = match &keys.initial {
         None => Some(Initial::Value(off.clone())),
-        Some(Placed { value: written::Start(AtStart::Keep), .. }) => Some(Initial::Keep),
-        Some(Placed { value: written::Start(AtStart::Restore), .. }) => Some(Initial::Restore),
-        Some(Placed { value: written::Start(AtStart::Value(value)), place, .. }) => {
+        Some(Placed { value: Start(AtStart::Keep), .. }) => Some(Initial::Keep),
+        Some(Placed { value: Start(AtStart::Restore), .. }) => Some(Initial::Restore),
+        Some(Placed { value: Start(AtStart::Value(value)), place, .. }) => {
             let value = fit("initial", value, *place);
             initial_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
             value.map(Initial::Value)
@@ -60,7 +61,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     };
     let safe = match &keys.safe {
         None => Some(off),
-        Some(Placed { value: written::Setting(value), place, .. }) => {
+        Some(Placed { value: Setting(value), place, .. }) => {
             let value = fit("safe", value, *place);
             safe_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
             value

@@ -1,9 +1,10 @@
 //! The agent's id and the way to the broker.
 
-use super::written::{self, RESERVED, is_id};
+use super::values::{Id, RESERVED, Url, is_id};
+use super::written;
 use crate::mqtt::message::Secret;
 use crate::mqtt::{Protocol, Settings};
-use halyard_drivers::options::{Node, OneOrMany, Placed, Problem};
+use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -17,7 +18,8 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
         return Some(id.value.0.clone());
     }
     // What is there was reported as wrong.
-    if root.get("agent").is_some_and(|agent| agent.get("id").is_some()) {
+    let written = root.get("agent").and_then(|agent| agent.get("id"));
+    if written.is_some_and(|id| !matches!(id.content, Content::Null)) {
         return None;
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -29,7 +31,7 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
 }
 
 /// Reports an id that is a topic of the agent itself.
-pub fn check_reserved(id: &Placed<written::Id>, problems: &mut Vec<Problem>) {
+pub fn check_reserved(id: &Placed<Id>, problems: &mut Vec<Problem>) {
     if let Some(reserved) = RESERVED.iter().find(|reserved| **reserved == id.value.0) {
         problems.push(Problem::new(id.place, format!("the id `{reserved}` is reserved")));
     }
@@ -91,11 +93,7 @@ pub fn settings(
 }
 
 /// The URLs in full, and whether they are `mqtts`.
-fn urls_of(
-    urls: &OneOrMany<Placed<written::Url>>,
-    node: Option<&Node>,
-    problems: &mut Vec<Problem>,
-) -> (Vec<String>, bool) {
+fn urls_of(urls: &OneOrMany<Placed<Url>>, node: Option<&Node>, problems: &mut Vec<Problem>) -> (Vec<String>, bool) {
     let mut all = Vec::new();
     let mut kind = None;
     for url in &urls.0 {

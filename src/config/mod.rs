@@ -13,12 +13,13 @@ mod resolve;
 pub mod schema;
 mod sensor;
 mod stanza;
+mod values;
 mod written;
 mod yaml;
 
 pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
 pub use report::{Finding, Position, Report};
-pub use written::is_id;
+pub use values::is_id;
 
 use halyard_drivers::options::Problem;
 use std::fs::File;

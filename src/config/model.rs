@@ -172,7 +172,7 @@ pub struct ActuatorConfig {
     pub max_on: Option<Duration>,
     /// Ids of actuators that are never on together with this one. Symmetric after resolving.
     pub interlock: Vec<String>,
-    /// All of its stanza as canonical text: equal means unchanged. Never shown.
+    /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
     pub fingerprint: String,
 }
 

@@ -2,8 +2,9 @@
 
 use super::model::{At, Board, Config, LineName};
 use super::stanza::Stanza;
+use super::values::Id;
 use super::yaml::Document;
-use super::{actuator, connection, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -67,7 +68,7 @@ impl Seen<'_> {
     pub fn id(
         &mut self,
         stanza: &Stanza<'_>,
-        id: Option<Placed<written::Id>>,
+        id: Option<Placed<Id>>,
         role: Role,
         problems: &mut Vec<Problem>,
     ) -> Option<String> {
@@ -81,7 +82,7 @@ impl Seen<'_> {
         let text = id.value.0;
         if let Some((_, first)) = self.ids.get(&text) {
             let shown = Placed { place: id.place, origin: id.origin, value: text }.shown();
-            let message = format!("the id {shown} is taken{}", self.line(*first));
+            let message = format!("the id {shown} is taken{}", self.line(*first, problems));
             problems.push(Problem::new(id.place, message));
             return None;
         }
@@ -94,7 +95,7 @@ impl Seen<'_> {
         let same = self.same(&at.value);
         if let Some((first, place)) = self.places.get(&same) {
             let at_text = if at.origin.is_some() { "the line".to_owned() } else { at.value.to_string() };
-            let message = format!("{at_text} is taken by {first}{}", self.line(*place));
+            let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));
             problems.push(Problem::new(at.place, message));
         } else {
             let name = id.map_or_else(|| "the device".to_owned(), |id| format!("`{id}`"));
@@ -114,7 +115,11 @@ impl Seen<'_> {
         }
     }
 
-    fn line(&self, place: Place) -> String {
+    /// ` in line 7`, as long as there are not more problems than are shown.
+    fn line(&self, place: Place, problems: &[Problem]) -> String {
+        if problems.len() > MOST_SHOWN {
+            return String::new();
+        }
         self.document.position(place).map(|position| format!(" in line {}", position.line)).unwrap_or_default()
     }
 

@@ -57,6 +57,7 @@ pub fn schema() -> Value {
     }
     if let Some(root) = root.as_object_mut() {
         root.insert("title".to_owned(), json!("Configuration of Halyard"));
+        root.shift_remove("description");
         let shared = root.entry("$defs").or_insert_with(|| json!({}));
         if let Some(shared) = shared.as_object_mut() {
             shared.extend(definitions);
@@ -65,6 +66,15 @@ pub fn schema() -> Value {
     allow_elsewhere(&mut root);
     if let Some(shared) = root.pointer_mut("/$defs").and_then(Value::as_object_mut) {
         shared.insert(ELSEWHERE.to_owned(), elsewhere());
+    }
+    if let Value::Object(object) = &mut root {
+        // The draft comes first, where editors look for it.
+        let mut ordered = Map::new();
+        for key in ["$schema", "title"] {
+            ordered.extend(object.shift_remove(key).map(|value| (key.to_owned(), value)));
+        }
+        ordered.append(object);
+        return Value::Object(ordered);
     }
     root
 }
@@ -97,7 +107,7 @@ fn elsewhere() -> Value {
 fn own_schema(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
     let mut own = (driver.schema)().to_value();
     rename(&mut own, driver.name);
-    if let Some(Value::Object(more)) = own.as_object_mut().and_then(|own| own.remove("$defs")) {
+    if let Some(Value::Object(more)) = own.as_object_mut().and_then(|own| own.shift_remove("$defs")) {
         definitions.extend(more.into_iter().map(|(name, schema)| (format!("{}.{name}", driver.name), schema)));
     }
     own
@@ -154,14 +164,14 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
         );
     }
     if let Value::Object(mut own) = own {
-        if let Some(Value::Object(more)) = own.remove("properties") {
+        if let Some(Value::Object(more)) = own.shift_remove("properties") {
             properties.extend(more);
         }
-        if let Some(Value::Array(more)) = own.remove("required") {
+        if let Some(Value::Array(more)) = own.shift_remove("required") {
             required.extend(more);
         }
     }
-    // The id is what does not show that it has to be there: everywhere else a null is as good as nothing.
+    // A null is as good as nothing, but the id has to be something.
     if let Some(Value::Object(id)) = properties.get_mut("id") {
         id.insert("type".to_owned(), json!("string"));
     }
@@ -231,6 +241,10 @@ fn allow_elsewhere(schema: &mut Value) {
             schemas.iter_mut().for_each(allow_elsewhere);
         }
     }
+    // A key without a value is not a default that an editor should fill in.
+    if object.get("default") == Some(&Value::Null) {
+        object.shift_remove("default");
+    }
     let is_text = match object.get("type") {
         Some(Value::String(kind)) => kind == "string",
         Some(Value::Array(kinds)) => kinds.contains(&json!("string")),
@@ -239,7 +253,7 @@ fn allow_elsewhere(schema: &mut Value) {
     if is_text && !object.contains_key("const") {
         let mut text = Map::new();
         for key in ["type", "pattern", "enum", "minLength", "maxLength", "not", "format"] {
-            text.extend(object.remove(key).map(|value| (key.to_owned(), value)));
+            text.extend(object.shift_remove(key).map(|value| (key.to_owned(), value)));
         }
         object.insert("anyOf".to_owned(), json!([text, reference]));
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Interval of a sensor that names none.
 const EVERY: Duration = Duration::from_secs(10);
 /// Shortest and longest interval.
-const EVERY_RANGE: (Span, Span) = (Span(Duration::from_millis(10)), Span(Duration::from_hours(24)));
+const EVERY_RANGE: (Span, Span) = (Span(Duration::from_millis(10)), Span(Duration::from_secs(24 * 3_600)));
 
 /// What a stanza below `sensors` means. `None` if it has a problem, all of which are reported.
 pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) -> Option<SensorConfig> {

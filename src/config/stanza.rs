@@ -421,3 +421,28 @@ fn canonical(node: &Node) -> serde_json::Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A driver's option that is called as a key of the agent's would never reach the driver.
+    #[test]
+    fn drivers_have_keys_of_their_own() {
+        for driver in DRIVERS {
+            for key in keys(&(driver.schema)()) {
+                let taken = ATTACHMENT_KEYS.contains(&key.as_str()) || key == "driver";
+                assert!(!taken && !common_keys(driver.role).contains(&key), "{}: {key}", driver.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_buses() {
+        assert!(matches!(bus_of("i2c-1"), Some(Bus::I2c(1))));
+        assert!(matches!(bus_of("spi10.2"), Some(Bus::Spi(10, 2))));
+        for text in ["", "i2c-", "i2c-01", "i2c-256", "i2c-+1", "i2c1", "spi0", "spi0.", "spi.0", "spi0.0.0", "I2C-1"] {
+            assert!(bus_of(text).is_none(), "{text}");
+        }
+    }
+}

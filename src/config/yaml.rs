@@ -15,8 +15,13 @@ use std::fmt;
 
 /// Longest text in bytes.
 pub const LONGEST: usize = 1 << 20;
-/// Most nodes, aliases counted as often as they are used.
-const MOST_NODES: u32 = 100_000;
+/// Most `[` and `{` that are open at once: the scanner of YAML takes time with the square of that. They are counted
+/// without regard to quotes and comments, which no sensible file has so many unpaired brackets in.
+const DEEPEST: usize = 1_000;
+/// Most nodes, aliases counted as often as they are used: some hundred sensors. Each problem takes a reading of all.
+const MOST_NODES: u32 = 20_000;
+
+const TOO_MANY: &str = "too much for a configuration";
 
 /// A text that is YAML.
 pub struct Document<'t> {
@@ -72,12 +77,15 @@ fn position(error: &serde_yaml::Error) -> Option<Position> {
     error.location().map(|location| Position { line: location.line(), column: location.column() })
 }
 
-/// Characters that YAML does not allow: its reader tells their offset only.
+/// Characters that YAML does not allow, of which its reader tells the offset only, and too many open brackets.
 fn check_characters(text: &str) -> Result<(), Finding> {
-    let (mut line, mut column) = (1, 1);
+    let (mut line, mut column, mut depth) = (1, 1, 0_usize);
     for c in text.chars() {
         let at = |message: String| Err(Finding { position: Some(Position { line, column }), message });
         match c {
+            '[' | '{' if depth == DEEPEST => return at("nested too deeply".to_owned()),
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
             '\t' | '\n' | '\r' | '\u{85}' => {}
             '\u{fffe}' | '\u{ffff}' => return at("a character that YAML does not allow".to_owned()),
             _ if c.is_control() => return at(format!("the control character {:#04x} in the text", u32::from(c))),
@@ -109,6 +117,10 @@ fn syntax_error(text: &str, error: &serde_yaml::Error) -> Finding {
             message = "a tab: YAML is indented by spaces".to_owned();
         }
     }
+    // The error names the path too, which is known by its position.
+    if message.ends_with(TOO_MANY) {
+        message = format!("more than {MOST_NODES} values: {TOO_MANY}");
+    }
     let message = match message.as_str() {
         "repetition limit exceeded" => "aliases are repeated too often".to_owned(),
         "recursion limit exceeded" => "nested too deeply".to_owned(),
@@ -136,7 +148,7 @@ impl<'de> DeserializeSeed<'de> for &mut Builder<'_> {
             return Err(D::Error::custom("the node that was looked for"));
         }
         if self.next > MOST_NODES {
-            return Err(D::Error::custom(format!("more than {MOST_NODES} values")));
+            return Err(D::Error::custom(TOO_MANY));
         }
         let content = deserializer.deserialize_any(Contents { builder: self, place })?;
         Ok(Node::new(place, content))

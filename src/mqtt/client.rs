@@ -86,7 +86,7 @@ impl Client {
             }
         }
         let ways = ways(settings, will_topic)?;
-        let shared = outbox.shared().clone();
+        let shared = outbox.into_shared();
         let refused = Arc::new(AtomicU64::new(0));
         let make_client = {
             let (settings, shared, refused, events) =

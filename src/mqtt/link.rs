@@ -170,6 +170,7 @@ impl Link {
         let mut state = shared.lock();
         let mut told_at = None;
         loop {
+            state.round = Instant::now();
             if !state.signals.is_empty() {
                 return Task::Hear(state.signals.drain(..).collect());
             }

@@ -6,7 +6,10 @@ use crate::config::Store;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The thread of the connection asks for something to do at least this often.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// A handle of the outbox; all of its clones are the same outbox.
 ///
@@ -39,7 +42,7 @@ pub struct OutboxStatus {
 impl Outbox {
     /// An empty outbox with these bounds.
     pub fn new(limits: Limits) -> Self {
-        let state = State { queue: Queue::new(limits), signals: VecDeque::new() };
+        let state = State { queue: Queue::new(limits), signals: VecDeque::new(), round: Instant::now() };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
@@ -90,13 +93,19 @@ impl Outbox {
         }
     }
 
+    /// For how long the thread of the connection has not asked for something to do. It does so every second, with or
+    /// without a connection, unless it stands still.
+    pub fn silence(&self) -> Duration {
+        self.shared.lock().round.elapsed()
+    }
+
     /// Drops what waits for this topic and its backlog, for an entity that is no more.
     pub fn forget(&self, topic: &str) {
         self.shared.lock().queue.forget(topic);
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(super) fn into_shared(self) -> Arc<Shared> {
+        self.shared
     }
 }
 
@@ -111,6 +120,8 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) signals: VecDeque<Signal>,
+    /// When the thread of the connection last asked for something to do.
+    pub(super) round: Instant,
 }
 
 /// What the thread of the connection is told.
@@ -148,14 +159,9 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// Waits for a change, until then at most.
+    /// Waits for a change, until then at most, and not for longer than a round.
     pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
-        match until {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let limit = until.saturating_duration_since(Instant::now());
-                self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
-            }
-        }
+        let limit = until.map_or(ROUND, |until| until.saturating_duration_since(Instant::now()).min(ROUND));
+        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -1,6 +1,6 @@
 //! Sensors that are asked at intervals.
 
-use super::{FIRST_PAUSE, ReadRequest, Shape, Surroundings, longer, wire};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, ReadRequest, Shape, Surroundings, longer, wire};
 use crate::config::SensorConfig;
 use crate::device::{Device, Factory};
 use halyard_drivers::{Fault, Next, Sensor, SensorSpec};
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.spi())?));
     let device = Device::new(factory, LIMIT);
     let mut task = Task { sensor, surroundings, device, shape, failures: 0, away: None };
-    let progress = surroundings.watchdog.watch(&sensor.id, every + LIMIT * 2);
+    let progress = surroundings.watchdog.watch(&sensor.id, every.max(LONGEST_PAUSE) + LIMIT * 2);
     let mut schedule = interval(every);
     // A late sample is taken at once, and the ones that were missed are not made up for.
     schedule.set_missed_tick_behavior(MissedTickBehavior::Skip);

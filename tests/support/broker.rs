@@ -49,6 +49,11 @@ impl Broker {
         format!("mqtt://{}", self.address())
     }
 
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        answers(self.address())
+    }
+
     /// Ends it at once, as a power failure would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

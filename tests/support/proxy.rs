@@ -101,10 +101,10 @@ impl Shared {
         let waiting_too = waiting.clone();
         std::thread::spawn(move || {
             of_client
-                .pump("client", client, broker_end, |shared, packet| shared.from_client(number, packet, &waiting_too));
+                .pump("client", client, broker_end, |shared, packet| shared.client_says(number, packet, &waiting_too));
         });
         std::thread::spawn(move || {
-            of_broker.pump("broker", broker, client_end, |shared, packet| shared.from_broker(packet, &waiting));
+            of_broker.pump("broker", broker, client_end, |shared, packet| shared.broker_says(packet, &waiting));
         });
     }
 
@@ -138,7 +138,7 @@ impl Shared {
         let _ = to.shutdown(Shutdown::Both);
     }
 
-    fn from_client(
+    fn client_says(
         &self,
         number: usize,
         packet: &Packet,
@@ -154,7 +154,7 @@ impl Shared {
         Ok(())
     }
 
-    fn from_broker(&self, packet: &Packet, waiting: &Mutex<HashMap<u16, Vec<u8>>>) -> Result<(), String> {
+    fn broker_says(&self, packet: &Packet, waiting: &Mutex<HashMap<u16, Vec<u8>>>) -> Result<(), String> {
         match packet.kind() {
             kind::PUBLISH => drop(packet.publish(self.version)?),
             kind::PUBACK => {

@@ -9,6 +9,7 @@ use super::node::{Content, Node, Place};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 /// More problems than this in one tree are not looked for.
 const MOST_PROBLEMS: usize = 100;
@@ -33,7 +34,7 @@ impl Problem {
 
 /// Reads a `T` from `node`. Reports every problem, not only the first; `None` if there was one.
 ///
-/// Of keys that a map lacks, the first one only is reported: serde does not tell of more.
+/// Of keys that a map lacks, serde tells of the first one only.
 pub fn read<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) -> Option<T> {
     let before = problems.len();
     let value = read_rest(node, problems);
@@ -47,7 +48,7 @@ pub fn read_rest<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) 
     let mut tree = Cow::Borrowed(node);
     let mut removed = Removed::default();
     for _ in 0..MOST_REMOVALS {
-        let error = match T::deserialize(de::Reader::new(&tree)) {
+        let error = match de::Reader::new(&tree).seeded(PhantomData::<T>) {
             Ok(value) => return Some(value),
             Err(error) => error,
         };

@@ -25,8 +25,11 @@ impl Seen {
     /// # Errors
     /// `duplicate`, or `busy` when too many are to be remembered.
     pub fn check(&mut self, id: &str, now: Instant) -> Result<(), (Reason, String)> {
-        while let Some((_, hash)) = self.order.pop_front_if(|(at, _)| now.saturating_duration_since(*at) >= MEMORY) {
-            self.hashes.remove(&hash);
+        while let Some((at, hash)) = self.order.front()
+            && now.saturating_duration_since(*at) >= MEMORY
+        {
+            self.hashes.remove(hash);
+            self.order.pop_front();
         }
         let hash = self.hasher.hash_one(id);
         if self.hashes.contains(&hash) {

@@ -27,6 +27,11 @@ impl<'a> Reader<'a> {
         Self { node, name: None, entry: false, key: false }
     }
 
+    /// What `seed` makes of it. An error that came after reading, from a conversion, is of this node as well.
+    pub(super) fn seeded<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        self.place(seed.deserialize(self))
+    }
+
     fn place<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|error| error.at(self.node, self.name, self.entry, self.key))
     }
@@ -259,7 +264,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some(node) = self.items.next() else { return Ok(None) };
-        seed.deserialize(Reader { node, name: self.name, entry: true, key: false }).map(Some)
+        Reader { node, name: self.name, entry: true, key: false }.seeded(seed).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -274,7 +279,7 @@ impl<'de> SeqAccess<'de> for Only<'_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        self.0.take().map(|reader| seed.deserialize(reader)).transpose()
+        self.0.take().map(|reader| reader.seeded(seed)).transpose()
     }
 }
 
@@ -332,13 +337,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let Some((key, value)) = self.entries.next() else { return Ok(None) };
         self.value = Some(Reader { node: value, name: key.text(), entry: false, key: false });
-        let reader = Reader { node: key, name: None, entry: false, key: true };
-        seed.deserialize(reader).map(Some)
+        Reader { node: key, name: None, entry: false, key: true }.seeded(seed).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         match self.value.take() {
-            Some(reader) => seed.deserialize(reader),
+            Some(reader) => reader.seeded(seed),
             None => Err(serde::de::Error::custom("a value was asked for before its key")),
         }
     }
@@ -359,7 +363,7 @@ impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
     type Variant = Chosen<'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Chosen<'a>), Error> {
-        Ok((seed.deserialize(self.name)?, Chosen { name: self.name, value: self.value }))
+        Ok((self.name.seeded(seed)?, Chosen { name: self.name, value: self.value }))
     }
 }
 
@@ -388,7 +392,7 @@ impl<'de> VariantAccess<'de> for Chosen<'_> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self.value()?)
+        self.value()?.seeded(seed)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {

@@ -13,7 +13,7 @@ const MOST_LISTED: usize = 8;
 pub(super) struct Error {
     cause: Cause,
     hint: Option<&'static str>,
-    at: Option<At>,
+    at: Option<Box<At>>,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Error {
                 Some(name) => format!("`{name}`"),
                 None => "this".to_owned(),
             };
-            self.at = Some(At {
+            self.at = Some(Box::new(At {
                 place: node.place,
                 subject,
                 key,
@@ -102,7 +102,7 @@ impl Error {
                 shown: node.shown(),
                 hidden: node.has_origin(),
                 origin: node.origin.is_some(),
-            });
+            }));
         }
         self
     }
@@ -124,7 +124,7 @@ impl Error {
     }
 
     pub(super) fn message(&self) -> String {
-        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = &self.at else {
+        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = self.at.as_deref() else {
             return "this cannot be read".to_owned();
         };
         match &self.cause {
