@@ -46,11 +46,26 @@ fn transcript() {
         "48 W 00 · R 80 00",
         "48 W 01 · R 02 20",
         "48 W 0f · R 01 17",
+        "48 W 01 · R 02 20",
         "48 W 01 0c 20",     // 0000 11 000 01 00000: one shot, eight averages
+        "48 W 01 · R 0c 20", // not yet
         "48 W 01 · R 24 20", // 0010 01 000 01 00000: ready, and asleep
         "48 W 00 · R 0c 80",
     ];
     assert_eq!(bus.recorded(), expected);
+}
+
+/// A flag that an earlier measurement left does not pass for the end of this one.
+#[test]
+fn only_what_is_measured_now_counts() {
+    let part = SharedPart::new(Box::new(Model::default()));
+    let rig = Rig::new(PLACE, Some(part.clone()));
+    let options = Options::default();
+    let mut sensor = options.open(rig.wire()).unwrap();
+    // It measures by itself from the start.
+    Delay.delay_ms(900);
+    part.stimulate("temperature", 25.0);
+    assert_eq!(sample(&options, &mut *sensor), Ok(vec![25.0]));
 }
 
 #[test]
@@ -122,7 +137,7 @@ fn parts_are_known_by_their_identity() {
 #[test]
 fn what_is_no_measurement_is_a_fault() {
     for (config, result, kind, expected) in [
-        (0x0C20, 0x0C80, FaultKind::NotReady, "the measurement takes longer than it can"),
+        (0x0C20, 0x0C80, FaultKind::NotReady, "the measurement takes more than twice its time"),
         // The part lost its power while it measured: its own settings again, then a result of before.
         (0x2220, 0x0C80, FaultKind::Corrupt, "the configuration register holds 0x2220 after 0x0c20 was written"),
         (0x2420, 0x8000, FaultKind::NotReady, "no measurement since the part was reset"),
