@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub enum Attachment {
     /// `bus: i2c-N` and `address`; the first address is the default where there is one only.
     I2c {
-        /// The 7-bit addresses that the part can have.
+        /// The 7-bit addresses that the part can have, in ascending order.
         addresses: &'static [u8],
     },
     /// `bus: spiB.C`.
@@ -46,7 +46,7 @@ pub enum Spec {
 pub struct Driver {
     /// Name in the configuration: the part's, in lower case.
     pub name: &'static str,
-    /// Maker, part and what it is, in one line.
+    /// Maker, part and what it is, in one line: `Bosch BME280: temperature, humidity and air pressure`.
     pub summary: &'static str,
     /// The document it was written from.
     pub source: &'static str,

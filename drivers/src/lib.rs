@@ -4,7 +4,8 @@
 //! [wire](port) to its part, and time. Every part has a register-level model beside its driver (`sim.rs` in the
 //! driver's folder), so that all of it runs and is tested without hardware.
 //!
-//! To add a part: copy the folder of one that resembles it, and add one line to [`DRIVERS`].
+//! To add a part: `docs/adding-a-driver.md` goes through it. A file with its model and tests in a folder beside it, and
+//! in this file its module and its line in [`DRIVERS`].
 
 pub mod actuator;
 pub mod channel;
@@ -23,6 +24,7 @@ pub mod digital_input;
 pub mod mcp3008;
 pub mod sht4x;
 pub mod switch;
+pub mod tmp117;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,15 @@ pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
-pub static DRIVERS: &[&Driver] =
-    &[&ads1115::DRIVER, &bme280::DRIVER, &digital_input::DRIVER, &mcp3008::DRIVER, &sht4x::DRIVER, &switch::DRIVER];
+pub static DRIVERS: &[&Driver] = &[
+    &ads1115::DRIVER,
+    &bme280::DRIVER,
+    &digital_input::DRIVER,
+    &mcp3008::DRIVER,
+    &sht4x::DRIVER,
+    &switch::DRIVER,
+    &tmp117::DRIVER,
+];
 
 /// The driver of this name.
 #[must_use]

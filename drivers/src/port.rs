@@ -128,13 +128,18 @@ impl digital::StatefulOutputPin for OutputPort {
     }
 }
 
-/// Waits on the worker's thread, with no bus locked.
+/// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
+/// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delay;
 
 impl delay::DelayNs for Delay {
     fn delay_ns(&mut self, ns: u32) {
-        std::thread::sleep(Duration::from_nanos(u64::from(ns)));
+        let time = Duration::from_nanos(u64::from(ns));
+        #[cfg(not(test))]
+        std::thread::sleep(time);
+        #[cfg(test)]
+        crate::sim::clock::pass(time);
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod conventions;
 mod faults;
-mod rig;
+mod guide;
+pub mod rig;
 mod round_trip;

@@ -1,6 +1,7 @@
 //! Model of the ADS1115: four registers, single conversions and continuous ones, their times, the input multiplexer.
 
 use super::{Inputs, Pins};
+use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ impl Model {
     }
 
     fn settle(&mut self) {
-        if let Some((_, code)) = self.converting.take_if(|(ready, _)| Instant::now() >= *ready) {
+        if let Some((_, code)) = self.converting.take_if(|(ready, _)| now() >= *ready) {
             self.registers[0] = code;
         }
         if self.registers[1] & MODE == 0 && self.converting.is_none() {
@@ -51,7 +52,7 @@ impl Model {
 
     fn convert(&mut self, config: u16) {
         let time = Duration::from_micros(1_000_000 / RATES[usize::from(config >> 5 & 0b111)]);
-        self.converting = Some((Instant::now() + time, self.code(config)));
+        self.converting = Some((now() + time, self.code(config)));
     }
 }
 

@@ -4,6 +4,7 @@
 //! in floating point. Its calibration is that of a real part.
 
 use super::{BME280_IDENTITY, DATA, IDENTITY, NO_DATA};
+use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part, SpiPart};
 use std::time::{Duration, Instant};
 
@@ -58,14 +59,14 @@ impl Default for Model {
             raw: [0; 3],
             stimuli: [21.5, 45.0, 1013.25],
             converting: None,
-            awake: Instant::now(),
+            awake: now(),
             spi: SpiState::Start,
         };
         model.registers[usize::from(IDENTITY)] = BME280_IDENTITY;
         model.registers[CALIBRATION_START..][..26].copy_from_slice(&CALIBRATION);
         model.registers[HUMIDITY_CALIBRATION_START..][..7].copy_from_slice(&HUMIDITY_CALIBRATION);
         model.reset();
-        model.awake = Instant::now();
+        model.awake = now();
         model.find_raw();
         model
     }
@@ -94,12 +95,12 @@ impl Model {
         self.registers[usize::from(DATA)..].copy_from_slice(&padded(NO_DATA));
         self.humidity_oversampling = 0;
         self.converting = None;
-        self.awake = Instant::now() + START_UP;
+        self.awake = now() + START_UP;
     }
 
     /// Brings the data registers up to date.
     fn settle(&mut self) {
-        if let Some((_, data)) = self.converting.take_if(|(ready, _)| Instant::now() >= *ready) {
+        if let Some((_, data)) = self.converting.take_if(|(ready, _)| now() >= *ready) {
             self.registers[usize::from(DATA)..].copy_from_slice(&padded(data));
             self.registers[usize::from(CTRL_MEAS)] &= !0b11; // back to sleep (section 3.3.3)
             self.registers[usize::from(STATUS)] = 0;
@@ -146,7 +147,7 @@ impl Model {
         let [_, t2, t1, t0] = (resolved(self.raw[1], temperature) << 4).to_be_bytes();
         let [_, _, h1, h0] = humidity.to_be_bytes();
         self.registers[usize::from(STATUS)] = 0b1000;
-        self.converting = Some((Instant::now() + Duration::from_micros(time), [p2, p1, p0, t2, t1, t0, h1, h0]));
+        self.converting = Some((now() + Duration::from_micros(time), [p2, p1, p0, t2, t1, t0, h1, h0]));
     }
 
     /// Finds the raw values that the formulas of the datasheet turn into the stimuli.
@@ -186,7 +187,7 @@ impl Part for Model {
 
 impl I2cPart for Model {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        if Instant::now() < self.awake {
+        if now() < self.awake {
             return Err(Nack);
         }
         // Pairs of register and value; a register alone is read from next (section 6.2).
@@ -201,7 +202,7 @@ impl I2cPart for Model {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        if Instant::now() < self.awake {
+        if now() < self.awake {
             return Err(Nack);
         }
         buffer.fill_with(|| self.read_register());
@@ -217,7 +218,7 @@ impl SpiPart for Model {
     fn exchange(&mut self, byte: u8) -> u8 {
         // Nothing drives the line while the part takes a byte.
         const IDLE: u8 = 0xFF;
-        if Instant::now() < self.awake {
+        if now() < self.awake {
             return IDLE;
         }
         match self.spi {

@@ -1,6 +1,7 @@
 //! Model of the SHT4x: commands, conversion times, checksums.
 
 use super::{READ_SERIAL, Repeatability, SOFT_RESET, crc8};
+use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,12 @@ impl I2cPart for Model {
             [command] if *command == Repeatability::Low.command() => (1_300, self.measure()),
             _ => return Err(Nack),
         };
-        self.answer = Some((Instant::now() + Duration::from_micros(time_us), words));
+        self.answer = Some((now() + Duration::from_micros(time_us), words));
         Ok(())
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        let (_, [a, b]) = self.answer.take_if(|(ready, _)| Instant::now() >= *ready).ok_or(Nack)?;
+        let (_, [a, b]) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
         let [a, b] = [a.to_be_bytes(), b.to_be_bytes()];
         let bytes = [a[0], a[1], crc8(a), b[0], b[1], crc8(b)];
         // Whoever reads on reads ones.

@@ -36,12 +36,17 @@ fn channels(driver: &Driver) -> Vec<crate::Channel> {
 fn names_are_well_formed_sorted_and_unique() {
     for driver in DRIVERS {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        assert!(!driver.name.is_empty() && driver.name.chars().all(good), "{}", driver.name);
-        assert!(driver.summary.contains(": ") && !driver.summary.ends_with('.'), "{}", driver.name);
-        assert!(!driver.source.is_empty(), "{}", driver.name);
+        let name = driver.name;
+        assert!(!name.is_empty() && name.chars().all(good), "{name}: lower-case letters, digits and - only");
+        let summary = driver.summary;
+        assert!(
+            summary.contains(": ") && !summary.ends_with('.'),
+            "{name}: not as `Maker Part: what it is`: {summary}"
+        );
+        assert!(!driver.source.is_empty(), "{name}: from which document?");
         assert!(std::ptr::eq(crate::find(driver.name).unwrap(), *driver));
     }
-    assert!(DRIVERS.is_sorted_by(|a, b| a.name < b.name), "{DRIVERS:?}");
+    assert!(DRIVERS.is_sorted_by(|a, b| a.name < b.name), "not sorted by name, or a name twice: {DRIVERS:?}");
 }
 
 #[test]
@@ -61,11 +66,11 @@ fn roles_attachments_and_channels_fit_together() {
                 (Spec::Actuator(_), Attachment::OutputLine) => driver.role == Role::Actuator,
                 _ => false,
             };
-            assert!(fits, "{name}: {attachment:?}");
+            assert!(fits, "{name}: its role, what it is made of and {attachment:?} do not fit together");
         }
         let names: BTreeSet<_> = channels(driver).into_iter().map(|channel| channel.name).collect();
         assert_eq!(names.len(), channels(driver).len(), "{name}: a channel twice");
-        assert_eq!(names.is_empty(), driver.role == Role::Actuator, "{name}");
+        assert_eq!(names.is_empty(), driver.role == Role::Actuator, "{name}: sensors have channels, actuators none");
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(names.iter().all(|name| name.chars().all(good) && name != "time"), "{name}: {names:?}");
     }
@@ -171,5 +176,13 @@ fn reference_pages_are_up_to_date() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(expected.contains(&name), "docs/drivers/{name} is the page of no driver");
+    }
+}
+
+#[test]
+fn the_readme_names_every_driver() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    for Driver { name, .. } in DRIVERS {
+        assert!(readme.contains(&format!("[{name}](docs/drivers/{name}.md)")), "README.md does not name {name}");
     }
 }

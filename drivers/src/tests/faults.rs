@@ -161,7 +161,7 @@ fn survive(masks: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn random_bytes_never_panic(masks in prop::collection::vec(any::<u8>(), 1..64)) {
