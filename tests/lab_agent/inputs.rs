@@ -124,7 +124,9 @@ fn edges_of_an_outage_are_delivered() {
         for ((_, time), bounds) in backlog.iter().zip(&bounds) {
             assert_within(time, bounds);
         }
-        let states: Vec<Told> = listener.on(0, "door").iter().map(told).collect();
+        let mut states: Vec<Told> = listener.on(0, "door").iter().map(told).collect();
+        // A new connection may repeat the newest state.
+        states.dedup();
         assert_eq!(states.len(), 2, "the newest of the outage, and the one after it: {states:?}");
         let newcomer = world.listen();
         let kept = newcomer.find(0, "door", |message| message.retained);

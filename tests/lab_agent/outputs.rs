@@ -170,7 +170,7 @@ fn nobody_in_control(world: &mut World, lines: &Expander) {
     assert!(driven[count + 5].0 - before > 0.9, "`safe_after` is 1 s: {before} {driven:?}");
     world.broker.restart();
     let listener = world.listen();
-    listener.next(0, "availability", "online");
+    listener.connection(0);
     assert_eq!(listener.state(0, "heater", "OFF")["by"], "safety");
     assert_eq!(listener.state(0, "lamp", "ON")["by"], "start");
     listener.apply("heater", "ON");

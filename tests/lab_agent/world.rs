@@ -67,14 +67,14 @@ impl World {
         ended(self.command(call, arguments).uid(65_534).gid(65_534).output().unwrap())
     }
 
-    /// Starts the agent, and waits until it has said that it is online.
+    /// Starts the agent, and waits until it is online and has said what it says to a new broker.
     pub fn start(&self, listener: &Listener) -> Agent {
         let log = self.folder.path().join("log");
         let file = std::fs::File::create(&log).unwrap();
         let from = listener.mark();
         let process = self.command("run", &[]).stdin(Stdio::null()).stderr(file).spawn().unwrap();
         let agent = Agent { process, log };
-        listener.next(from, "availability", "online");
+        listener.connection(from);
         agent
     }
 
@@ -188,6 +188,18 @@ impl Listener {
     /// All messages since `from`.
     pub fn since(&self, from: usize) -> Vec<Message> {
         self.heard.lock().unwrap()[from..].to_vec()
+    }
+
+    /// Waits until the agent has connected, and has repeated what the broker may have forgotten.
+    #[track_caller]
+    pub fn connection(&self, from: usize) {
+        self.next(from, "availability", "online");
+        // The first answer comes after the agent has subscribed, the second after it has told all that it tells then.
+        for _ in 0..2 {
+            let from = self.mark();
+            self.publish("agent/request/health", "");
+            self.find(from, "agent/response/health", |_| true);
+        }
     }
 
     /// Waits for a message on this topic with this payload.
