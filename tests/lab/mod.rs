@@ -80,6 +80,7 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // A name with a slip would run no test, successfully.
     assert!(output.status.success() && out.contains("1 passed"), "in the guest: {}\n{out}\n{err}", output.status);
+    println!("{out}");
 }
 
 /// Waits until `condition` holds.

@@ -194,12 +194,19 @@ impl Listener {
     #[track_caller]
     pub fn connection(&self, from: usize) {
         self.next(from, "availability", "online");
-        // The first answer comes after the agent has subscribed, the second after it has told all that it tells then.
-        for _ in 0..2 {
-            let from = self.mark();
-            self.publish("agent/request/health", "");
-            self.find(from, "agent/response/health", |_| true);
-        }
+        // It says so before it listens, so the first requests may be lost. What is answered after the first answer comes
+        // after all that is told to a new broker.
+        let mut tries = 0;
+        wait_until("answer", || {
+            if tries % 20 == 0 {
+                self.publish("agent/request/health", "");
+            }
+            tries += 1;
+            !self.on(from, "agent/response/health").is_empty()
+        });
+        let from = self.mark();
+        self.publish("agent/request/config", "");
+        self.find(from, "agent/response/config", |_| true);
     }
 
     /// Waits for a message on this topic with this payload.
