@@ -9,7 +9,7 @@ use std::env;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// In the guest's environment where a test runs itself there.
@@ -80,6 +80,7 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // A name with a slip would run no test, successfully.
     assert!(output.status.success() && out.contains("1 passed"), "in the guest: {}\n{out}\n{err}", output.status);
+    println!("{out}");
 }
 
 /// Waits until `condition` holds.
@@ -106,13 +107,14 @@ pub fn knob(name: &str, value: u32) {
     fs::write(format!("/sys/kernel/debug/labbus/{name}"), value.to_string()).unwrap();
 }
 
-/// In the guest: the world outside of one line of `gpiochip0`.
+/// In the guest: the world outside of one line of the first GPIO chip of the lab's own.
 pub struct Outside(PathBuf);
 
 impl Outside {
     pub fn of(offset: u32) -> Self {
-        let chip = fs::canonicalize("/sys/bus/gpio/devices/gpiochip0").unwrap();
-        Self(chip.join(format!("sim_gpio{offset}")))
+        let chips = fs::read_dir("/sys/bus/gpio/devices").unwrap().map(|entry| entry.unwrap().path());
+        let lines = chips.map(|chip| fs::canonicalize(chip).unwrap().join(format!("sim_gpio{offset}")));
+        Self(lines.filter(|line| line.exists()).min().expect("a GPIO chip with such a line"))
     }
 
     /// Does to the line what a button would. The edge is there when this returns.
@@ -124,5 +126,76 @@ impl Outside {
     /// The level that can be measured at the pin.
     pub fn is_high(&self) -> bool {
         fs::read_to_string(self.0.join("value")).unwrap().trim() == "1"
+    }
+}
+
+/// In the guest: the parts of `chips.py`.
+pub struct Chips {
+    process: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Chips {
+    /// They answer when this returns.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let models = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/chips.py");
+        let process = Command::new("lab-chips").arg(models).env("HALYARD_CHIPS", folder.path()).spawn().unwrap();
+        let reset = ["i2c", "/dev/i2c-1", "0x44", "w:94"];
+        wait_until("chips", || Command::new("lab-io").args(reset).output().unwrap().status.success());
+        Self { process, folder }
+    }
+
+    /// Sets what a part measures, or what goes wrong with it.
+    pub fn set(&self, name: &str, value: f64) {
+        let new = self.folder.path().join("new");
+        fs::write(&new, value.to_string()).unwrap();
+        fs::rename(new, self.folder.path().join(name)).unwrap();
+    }
+
+    /// What [`set`](Self::set) has set, or the part has left of it.
+    pub fn get(&self, name: &str) -> f64 {
+        fs::read_to_string(self.folder.path().join(name)).unwrap().trim().parse().unwrap()
+    }
+
+    /// Lets the kernel make a GPIO chip, the first one, of the PCF8574, all of whose lines are high.
+    pub fn expander(&self) -> Expander {
+        fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
+        wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
+        Expander(self.folder.path().join("pcf8574.log"))
+    }
+}
+
+impl Drop for Chips {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// In the guest: what hangs on the lines of the PCF8574.
+pub struct Expander(PathBuf);
+
+impl Expander {
+    /// All that was ever driven: the levels of all lines, and when, in seconds since 1970.
+    pub fn driven(&self) -> Vec<(f64, u8)> {
+        let log = fs::read_to_string(&self.0).unwrap_or_default();
+        // The last line may be half written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(time, levels)| (time.parse().unwrap(), levels.parse().unwrap()))
+            .collect()
+    }
+
+    /// The levels now: bit 0 is the line with offset 0.
+    pub fn levels(&self) -> u8 {
+        self.driven().last().map_or(0xFF, |(_, levels)| *levels)
+    }
+
+    /// Whether this line is high.
+    pub fn is_high(&self, offset: u8) -> bool {
+        self.levels() >> offset & 1 == 1
     }
 }

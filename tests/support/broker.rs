@@ -104,7 +104,8 @@ impl Drop for Broker {
     }
 }
 
-fn program() -> Option<&'static str> {
+/// Mosquitto, if it is installed.
+pub fn program() -> Option<&'static str> {
     ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
         .into_iter()
         .find(|program| Path::new(program).exists())

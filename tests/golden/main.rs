@@ -1,0 +1,240 @@
+//! Golden transcripts: for each driver, what the running agent does on the wire beside what it says on MQTT, from the
+//! start over a measurement or command, a fault and the recovery from it to the end.
+//!
+//! `UPDATE_GOLDEN=1` writes them anew. `<` is the part's side, bytes as [`halyard_drivers::sim`] shows them; `>` is MQTT's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // all of this file is a test
+
+#[path = "../support/mod.rs"]
+mod support;
+mod wired;
+
+use halyard::agent::{self, Ended, Setup};
+use halyard::config::{At, Config, Source, parse};
+use halyard_drivers::{DRIVERS, Driver};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use support::LIMIT;
+use support::fake::FakeBroker;
+use support::wire::{Publish, kind};
+use wired::Wired;
+
+/// Version of MQTT.
+const V5: u8 = 5;
+/// What all topics begin with.
+const TOPICS: &str = "halyard/golden/";
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
+}
+
+/// Each driver's own example, and the other ways in which it can be connected.
+fn stanzas() -> Vec<(String, &'static Driver, String)> {
+    let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, driver.example.into())).collect();
+    let bme280 = halyard_drivers::find("bme280").unwrap();
+    all.push(("bme280-spi".into(), bme280, "- id: climate\n  driver: bme280\n  bus: spi0.0\n".into()));
+    all
+}
+
+#[test]
+fn transcripts() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for (name, driver, stanza) in stanzas() {
+        let file = folder().join(format!("{name}.txt"));
+        let transcript = format!("{stanza}\n{}", Run::start(driver, &stanza).transcript());
+        if update {
+            std::fs::write(file, transcript).unwrap();
+        } else if std::fs::read_to_string(&file).unwrap_or_default() != transcript {
+            println!("--- {name}\n{transcript}");
+            wrong.push(name);
+        }
+    }
+    assert!(wrong.is_empty(), "other than in tests/golden: {wrong:?}; UPDATE_GOLDEN=1 accepts what is printed above");
+}
+
+#[test]
+fn there_is_no_transcript_of_nothing() {
+    let expected: BTreeSet<_> = stanzas().into_iter().map(|(name, ..)| format!("{name}.txt")).collect();
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.filter(|name| name.ends_with(".txt")).collect::<BTreeSet<_>>(), expected);
+}
+
+/// An agent with one part.
+struct Run {
+    broker: FakeBroker,
+    wired: Arc<Wired>,
+    config: Config,
+    /// The part's id and place.
+    id: String,
+    at: At,
+    agent: JoinHandle<Ended>,
+    text: String,
+}
+
+impl Run {
+    /// Nothing is opened until the agent is connected.
+    fn start(driver: &Driver, stanza: &str) -> Self {
+        let broker = FakeBroker::start(V5, false);
+        let section = match driver.role {
+            halyard_drivers::Role::Sensor => "sensors",
+            halyard_drivers::Role::Actuator => "actuators",
+        };
+        // Asked by the test, not by the clock.
+        let seldom =
+            |line: &str| if line.starts_with("  every: ") { "  every: 24h\n".into() } else { format!("{line}\n") };
+        let stanza: String = stanza.lines().map(seldom).collect();
+        let url = broker.url();
+        let text = format!("agent: {{ id: golden }}\nmqtt: {{ url: {url:?}, discovery: false }}\n{section}:\n{stanza}");
+        let config = parse(&text, "golden.yaml").unwrap_or_else(|report| panic!("{report}"));
+        let sensor = config.sensors.first().map(|sensor| (sensor.id.clone(), sensor.at.clone()));
+        let actuator = config.actuators.first().map(|actuator| (actuator.id.clone(), actuator.at.clone()));
+        let (id, at) = sensor.or(actuator).unwrap();
+        let wired = Arc::new(Wired::new(&config));
+        wired.record(&at);
+        let setup = Setup {
+            config: config.clone(),
+            reader: Box::new(|| Err("there is no file".into())),
+            bus: wired.clone(),
+            board: "simulated",
+            state_directory: None,
+        };
+        let agent = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(agent::run(setup)).unwrap()
+        });
+        let mut run = Self { broker, wired, config, id, at, agent, text: String::new() };
+        run.until(|publish| publish.topic == "availability");
+        // Until what a new connection gives rise to is over. The first answer comes after the agent has subscribed, the
+        // second after it has noticed, and the third after it has told all that it tells then.
+        for _ in 0..3 {
+            run.say("agent/request/health", "");
+            run.until(|publish| publish.topic == "agent/response/health");
+        }
+        run
+    }
+
+    fn transcript(mut self) -> String {
+        match self.config.sensors.first().map(|sensor| sensor.source.clone()) {
+            Some(Source::Sampled { spec, .. }) => {
+                self.step("start", "availability", |run| run.wired.open());
+                self.step("a measurement", "", |run| {
+                    let part = run.wired.simulated().part(&run.at).unwrap();
+                    for channel in spec.channels() {
+                        // Something in the lower half: not what the model begins with.
+                        let range = channel.range.unwrap();
+                        let value = range.start() + 0.375 * (range.end() - range.start());
+                        assert!(part.stimulate(&channel.name, value));
+                    }
+                    run.say("agent/request/read", "");
+                });
+                self.step("a fault", "availability", |run| {
+                    run.wired.strike();
+                    run.say("agent/request/read", "");
+                });
+                self.step("recovery", "availability", |run| run.wired.open());
+            }
+            Some(Source::Edges { .. }) => {
+                let At::Line(name) = self.at.clone() else { panic!("an edge is on a line") };
+                let line = self.wired.simulated().line(&name);
+                let high = line.is_high();
+                self.step("start", "availability", |run| run.wired.open());
+                self.step("an edge", "", |_| line.pull(!high));
+                self.step("a fault", "availability", |run| run.wired.strike());
+                self.step("recovery, after an edge that nobody saw", "availability", |run| {
+                    line.pull(high);
+                    run.wired.open();
+                });
+            }
+            None => {
+                self.step("start", "", |run| run.wired.open());
+                self.step("a command", "result", |run| run.command(r#"{"id":"1","value":"ON"}"#));
+                self.step("a fault", "result", |run| {
+                    run.wired.strike();
+                    run.command(r#"{"id":"2","value":"OFF"}"#);
+                });
+                self.step("recovery", "", |run| run.wired.open());
+            }
+        }
+        self.end()
+    }
+
+    fn command(&self, payload: &str) {
+        self.say(&format!("{}/set", self.id), payload);
+    }
+
+    /// Does something, and writes down what follows until a message on this topic below the part's.
+    fn step(&mut self, title: &str, last: &str, action: impl FnOnce(&mut Self)) {
+        action(self);
+        let topic = if last.is_empty() { self.id.clone() } else { format!("{}/{last}", self.id) };
+        let published = self.until(|publish| publish.topic == topic);
+        self.write(title, &published);
+    }
+
+    fn write(&mut self, title: &str, published: &[Publish]) {
+        writeln!(self.text, "== {title}").unwrap();
+        let start = self.text.len();
+        for line in self.wired.recorded(&self.at) {
+            writeln!(self.text, "< {line}").unwrap();
+        }
+        for publish in published.iter().filter(|publish| publish.topic.starts_with(&self.id)) {
+            let payload = without_time(std::str::from_utf8(&publish.payload).unwrap());
+            let retained = if publish.retained { " (retained)" } else { "" };
+            writeln!(self.text, "> {} {payload}{retained}", publish.topic).unwrap();
+        }
+        if self.text.len() == start {
+            self.text.push_str("nothing\n");
+        }
+        self.text.push('\n');
+    }
+
+    /// Ends the agent, and writes down how.
+    fn end(mut self) -> String {
+        self.say("agent/request/restart", "");
+        let published = self.until(|publish| publish.topic == "availability" && publish.payload == b"offline");
+        self.write("end", &published);
+        assert_eq!(self.agent.join().unwrap(), Ended::Restart);
+        self.text.trim_end().to_owned() + "\n"
+    }
+
+    /// All messages until this one, their topics without what all begin with.
+    fn until(&mut self, last: impl Fn(&Publish) -> bool) -> Vec<Publish> {
+        let mut all = Vec::new();
+        loop {
+            let packet = self.broker.packets.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("{}\n{all:?}", self.text));
+            if packet.kind() != kind::PUBLISH {
+                continue;
+            }
+            let mut publish = packet.publish(V5).unwrap();
+            publish.topic = publish.topic.strip_prefix(TOPICS).unwrap().to_owned();
+            all.push(publish);
+            if all.last().is_some_and(&last) {
+                return all;
+            }
+        }
+    }
+
+    /// Publishes to the agent with QoS 0 (MQTT 5, 3.3).
+    fn say(&self, topic: &str, payload: &str) {
+        let topic = format!("{TOPICS}{topic}");
+        let length = u8::try_from(2 + topic.len() + 1 + payload.len()).unwrap();
+        assert!(length < 128, "one byte");
+        let mut packet = vec![kind::PUBLISH << 4, length];
+        packet.extend_from_slice(&u16::try_from(topic.len()).unwrap().to_be_bytes());
+        packet.extend_from_slice(topic.as_bytes());
+        packet.push(0); // no properties
+        packet.extend_from_slice(payload.as_bytes());
+        self.broker.say(&packet);
+    }
+}
+
+/// The payload with `…` as its time.
+fn without_time(payload: &str) -> String {
+    const TIME: &str = r#""time":""#;
+    match payload.split_once(TIME) {
+        Some((before, rest)) => format!("{before}{TIME}…{}", &rest[rest.find('"').unwrap()..]),
+        None => payload.to_owned(),
+    }
+}

@@ -1,0 +1,201 @@
+//! Simulated buses with a record of lines beside that of transfers, and with faults that strike once.
+
+use halyard::bus::{Bus, Edges, Simulated};
+use halyard::config::{At, Config, LineName};
+use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, SpiPort, SpiSettings};
+use halyard_drivers::sim::{I2cBus, I2cFaults, SpiSlot};
+use halyard_drivers::{Edge, FaultKind};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use tokio::sync::Notify;
+
+/// The buses and lines of a configuration.
+pub struct Wired {
+    simulated: Simulated,
+    control: Arc<Control>,
+}
+
+/// What the test has in its hands.
+#[derive(Default)]
+struct Control {
+    /// Whether anything can be opened; whoever tries meanwhile waits.
+    open: Mutex<bool>,
+    opened: Condvar,
+    /// The next access fails.
+    failing: AtomicBool,
+    /// Wakes those who wait for an edge, to fail.
+    struck: Notify,
+    lines: Mutex<Vec<String>>,
+}
+
+impl Control {
+    fn wait(&self) {
+        drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
+    }
+
+    fn strikes(&self) -> bool {
+        self.failing.swap(false, Ordering::SeqCst)
+    }
+
+    fn note(&self, line: &LineName, what: &str) {
+        self.lines.lock().unwrap().push(format!("{line} {what}"));
+    }
+}
+
+fn level(high: bool) -> &'static str {
+    if high { "high" } else { "low" }
+}
+
+impl Wired {
+    /// Nothing can be opened yet.
+    pub fn new(config: &Config) -> Self {
+        Self { simulated: Simulated::new(config), control: Arc::default() }
+    }
+
+    /// What the test can do to parts and lines.
+    pub fn simulated(&self) -> &Simulated {
+        &self.simulated
+    }
+
+    /// Lets everything be opened.
+    pub fn open(&self) {
+        *self.control.open.lock().unwrap() = true;
+        self.control.opened.notify_all();
+    }
+
+    /// Lets the next access fail, and nothing be opened.
+    pub fn strike(&self) {
+        *self.control.open.lock().unwrap() = false;
+        self.control.failing.store(true, Ordering::SeqCst);
+        self.control.struck.notify_one();
+    }
+
+    /// What happened at this place since the last call.
+    pub fn recorded(&self, at: &At) -> Vec<String> {
+        match at {
+            At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
+            At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
+            At::Line(_) => std::mem::take(&mut *self.control.lines.lock().unwrap()),
+        }
+    }
+
+    /// Starts the record of this place.
+    pub fn record(&self, at: &At) {
+        match at {
+            At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
+            At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
+            At::Line(_) => {}
+        }
+    }
+}
+
+impl Bus for Wired {
+    fn i2c(&self, bus: u8, _address: u8) -> Result<I2cPort, PortError> {
+        self.control.wait();
+        Ok(I2cPort(Box::new(Struck { inner: self.simulated.i2c_bus(bus), control: self.control.clone() })))
+    }
+
+    fn spi(&self, bus: u8, chip_select: u8, _settings: SpiSettings) -> Result<SpiPort, PortError> {
+        self.control.wait();
+        let inner = self.simulated.spi_slot(bus, chip_select);
+        Ok(SpiPort(Box::new(Struck { inner, control: self.control.clone() })))
+    }
+
+    fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
+        self.control.wait();
+        let inner = Struck { inner: self.simulated.output(line)?.0, control: self.control.clone() };
+        Ok(OutputPort(Box::new(Noted { inner, line: line.clone() })))
+    }
+
+    fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.control.wait();
+        let inner = Struck { inner: self.simulated.input(line, settings)?, control: self.control.clone() };
+        Ok(Box::new(Noted { inner, line: line.clone() }))
+    }
+}
+
+/// An open connection that fails when it shall.
+struct Struck<T> {
+    inner: T,
+    control: Arc<Control>,
+}
+
+impl embedded_hal::i2c::ErrorType for Struck<I2cBus> {
+    type Error = PortError;
+}
+
+impl embedded_hal::i2c::I2c for Struck<I2cBus> {
+    fn transaction(
+        &mut self,
+        address: u8,
+        operations: &mut [embedded_hal::i2c::Operation<'_>],
+    ) -> Result<(), PortError> {
+        if self.control.strikes() {
+            self.inner.set_faults(address, I2cFaults { absent: true, ..I2cFaults::default() });
+        }
+        let result = self.inner.transaction(address, operations);
+        self.inner.set_faults(address, I2cFaults::default());
+        result
+    }
+}
+
+impl embedded_hal::spi::ErrorType for Struck<SpiSlot> {
+    type Error = PortError;
+}
+
+impl embedded_hal::spi::SpiDevice for Struck<SpiSlot> {
+    fn transaction(&mut self, operations: &mut [embedded_hal::spi::Operation<'_, u8>]) -> Result<(), PortError> {
+        self.inner.set_broken(self.control.strikes());
+        self.inner.transaction(operations)
+    }
+}
+
+/// A line with its record.
+struct Noted<T> {
+    inner: Struck<T>,
+    line: LineName,
+}
+
+impl OutputLine for Noted<Box<dyn OutputLine>> {
+    fn drive(&mut self, high: bool) -> Result<(), PortError> {
+        if self.inner.control.strikes() {
+            self.inner.control.note(&self.line, &format!("cannot be driven {}", level(high)));
+            return Err(PortError::new(FaultKind::Bus, "the line does not answer"));
+        }
+        self.inner.control.note(&self.line, &format!("is driven {}", level(high)));
+        self.inner.inner.drive(high)
+    }
+
+    fn level(&mut self) -> Result<bool, PortError> {
+        let high = self.inner.inner.level()?;
+        self.inner.control.note(&self.line, &format!("reads {}", level(high)));
+        Ok(high)
+    }
+}
+
+impl Edges for Noted<Box<dyn Edges>> {
+    fn level(&mut self) -> Result<Edge, PortError> {
+        let edge = self.inner.inner.level()?;
+        self.inner.control.note(&self.line, &format!("reads {}", level(edge.high)));
+        Ok(edge)
+    }
+
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Edge, PortError>> + Send + '_>> {
+        Box::pin(async {
+            let control = &self.inner.control;
+            tokio::select! {
+                () = control.struck.notified() => {
+                    control.note(&self.line, "is gone");
+                    Err(PortError::new(FaultKind::Absent, "the device is gone"))
+                }
+                edge = self.inner.inner.next() => {
+                    let edge = edge?;
+                    control.note(&self.line, &format!("goes {}", level(edge.high)));
+                    Ok(edge)
+                }
+            }
+        })
+    }
+}
