@@ -1,6 +1,10 @@
 //! Every topic: its payload, whether it is retained, its quality of service.
 
-use super::stand::{PARTS, Stand, topic};
+use super::stand::{PARTS, Stand, configuration, configuration_of_v3, topic};
+use crate::support::LIMIT;
+use crate::support::fake::FakeBroker;
+use crate::support::program::Program;
+use crate::support::wire::kind;
 use crate::support::witness::{Message, retained};
 use serde_json::Value as Json;
 
@@ -86,7 +90,7 @@ fn results_and_responses_are_not_retained() {
 #[test]
 fn a_base_of_several_levels_and_no_discovery() {
     let Some(broker) = crate::support::broker::Broker::start("") else { return };
-    let text = super::stand::configuration(&broker.url(), PARTS);
+    let text = configuration(&broker.url(), PARTS);
     let text = text.replace("mqtt: { ", "mqtt: { base: site/7, discovery: false, ");
     let stand = Stand::with(broker, &text);
     stand.witness.wait_for("site/7/a/pump/availability", "online");
@@ -94,5 +98,22 @@ fn a_base_of_several_levels_and_no_discovery() {
     assert_eq!(stand.witness.wait("site/7/a/pump/result", |_| true).json()["status"], "applied");
     for other in ["halyard/", "homeassistant/"] {
         assert!(stand.witness.everything().iter().all(|message| !message.topic.starts_with(other)), "{other}");
+    }
+}
+
+#[test]
+fn it_listens_before_it_says_that_it_is_online() {
+    for (version, configure) in [(5, configuration as fn(&str, &str) -> String), (4, configuration_of_v3)] {
+        let broker = FakeBroker::start(version, false);
+        let _program = Program::run(&configure(&broker.url(), PARTS));
+        let mut kinds = Vec::new();
+        while kinds.last() != Some(&kind::PUBLISH) {
+            kinds.push(broker.packets.recv_timeout(LIMIT).expect("a packet").kind());
+        }
+        // Commands, requests, Home Assistant's status, and what is kept of our discovery.
+        assert_eq!(
+            kinds,
+            [kind::CONNECT, kind::SUBSCRIBE, kind::SUBSCRIBE, kind::SUBSCRIBE, kind::SUBSCRIBE, kind::PUBLISH]
+        );
     }
 }
