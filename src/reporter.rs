@@ -108,7 +108,7 @@ impl Reporter {
             }
             if let Some(online) = entity.online {
                 let payload = if online { "online" } else { "offline" };
-                self.outbox.retained(&self.topics.availability(id), Bytes::from_static(payload.as_bytes()));
+                self.outbox.refresh(&self.topics.availability(id), Bytes::from_static(payload.as_bytes()));
             }
         }
         self.publish_health();

@@ -52,6 +52,8 @@ pub enum By {
     Safety,
     /// The configured `initial`.
     Start,
+    /// Nobody here: it was found to be so.
+    Local,
 }
 
 impl By {
@@ -62,6 +64,7 @@ impl By {
             Self::Command => "command",
             Self::Safety => "safety",
             Self::Start => "start",
+            Self::Local => "local",
         }
     }
 }
@@ -354,19 +357,34 @@ impl<R> Gate<R> {
                 outcome.reason = Some(Reason::Hardware);
                 outcome.message = Some(fault.message.clone());
                 if fault.kind.next() != Next::Answer {
-                    unit.state = None;
-                    unit.pulse = None;
-                    unit.deferred = None;
-                    // It may be on: for `max_on` it is, from now on.
-                    unit.active_since.get_or_insert(began);
-                    unit.retry = Some(now + if stopping { STOP_RETRY } else { unit.pause });
-                    unit.pause = (unit.pause * 2).min(LONGEST_RETRY);
+                    unit.lose(began, now, stopping);
                 }
             }
         }
         outcome.state.clone_from(&unit.state);
         if let Some(route) = job.route {
             self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
+        }
+        self.advance(now);
+    }
+
+    /// What an actuator was found to be, between writes. A state that nobody asked for is told, and counts.
+    pub fn checked(&mut self, actuator: &str, found: Result<Value, Fault>, now: Instant) {
+        let stopping = self.stopping;
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        // What is just being written will be known in a moment; what is not known already will be made safe.
+        if unit.writing.is_some() || unit.state.is_none() {
+            return;
+        }
+        match found {
+            Ok(value) if unit.state.as_ref() == Some(&value) => {}
+            Ok(value) => {
+                unit.state = Some(value.clone());
+                unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(now));
+                let actuator = actuator.to_owned();
+                self.actions.push(Action::State { actuator, value, by: By::Local, id: None });
+            }
+            Err(_) => unit.lose(now, now, stopping),
         }
         self.advance(now);
     }
@@ -570,6 +588,16 @@ impl<R> Unit<R> {
             self.seen.check(id, now)?;
         }
         Ok(command)
+    }
+
+    /// Its state is not known any more; it may be on since `began`. It will be made safe.
+    fn lose(&mut self, began: Instant, now: Instant, stopping: bool) {
+        self.state = None;
+        self.pulse = None;
+        self.deferred = None;
+        self.active_since.get_or_insert(began);
+        self.retry = Some(now + if stopping { STOP_RETRY } else { self.pause });
+        self.pause = (self.pause * 2).min(LONGEST_RETRY);
     }
 
     fn force_safe(&mut self) {

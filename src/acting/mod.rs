@@ -32,6 +32,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Longest time that an actuator which is removed has to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
+/// How often an output is looked at between writes: it may have lost its power, or its chip.
+const CHECK: Duration = Duration::from_secs(5);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
 /// The loop goes round at least this often.
@@ -146,10 +148,15 @@ struct Hands {
     device: Option<Device<dyn Actuator>>,
     /// While it could not be opened: when to try again, and the pause after that.
     away: Option<(Instant, Duration)>,
+    /// When it is looked at next.
+    check: Instant,
+    /// What is written when it was looked at.
+    next: Option<Value>,
 }
 
 enum Done {
     Opened(Result<Option<Value>, Fault>),
+    Checked(Result<Option<Value>, Fault>),
     Written(Result<Value, Fault>),
 }
 
@@ -183,6 +190,7 @@ impl Task {
             let now = Instant::now();
             self.gate.tick(now);
             self.reopen(now);
+            self.check(now);
             self.carry_out();
             self.settle();
             progress.beat();
@@ -232,7 +240,8 @@ impl Task {
         self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
         self.added += 1;
         let number = self.added;
-        let hands = Hands { number, config, device: Some(Device::new(factory, LIMIT)), away: Some((now, FIRST_PAUSE)) };
+        let device = Some(Device::new(factory, LIMIT));
+        let hands = Hands { number, config, device, away: Some((now, FIRST_PAUSE)), check: now + CHECK, next: None };
         self.hands.insert(id, hands);
     }
 
@@ -252,10 +261,31 @@ impl Task {
         }
     }
 
+    /// Looks at what is known and due.
+    fn check(&mut self, now: Instant) {
+        for (id, hands) in &mut self.hands {
+            if hands.check <= now
+                && self.gate.state(id).is_some()
+                && let Some(mut device) = hands.device.take()
+            {
+                let (id, number) = (id.clone(), hands.number);
+                self.work.push(Box::pin(async move {
+                    let found = device.call(<dyn Actuator>::read).await;
+                    (id, number, device, Done::Checked(found))
+                }));
+            }
+        }
+    }
+
     fn done(&mut self, id: &str, number: u64, device: Device<dyn Actuator>, done: Done) {
         let now = Instant::now();
         let Some(hands) = self.hands.get_mut(id).filter(|hands| hands.number == number) else { return };
         hands.device = Some(device);
+        hands.check = now + CHECK;
+        if let Some(value) = hands.next.take() {
+            self.write(id.to_owned(), value);
+        }
+        let Some(hands) = self.hands.get_mut(id) else { return };
         match done {
             Done::Opened(Ok(found)) => {
                 hands.away = None;
@@ -272,6 +302,12 @@ impl Task {
                 hands.away = Some((now + pause, (pause * 2).min(LONGEST_PAUSE)));
                 self.gate.absent(id, &fault);
                 self.reporter.fault(id, &fault, true, Some(pause));
+            }
+            Done::Checked(Ok(None)) => {}
+            Done::Checked(Ok(Some(value))) => self.gate.checked(id, Ok(value), now),
+            Done::Checked(Err(fault)) => {
+                self.reporter.fault(id, &fault, true, None);
+                self.gate.checked(id, Err(fault), now);
             }
             Done::Written(result) => {
                 match &result {
@@ -301,10 +337,14 @@ impl Task {
     }
 
     fn write(&mut self, actuator: String, value: Value) {
-        // The gate has one write of an actuator under way at a time, and none before it was opened.
+        // The gate has one write of an actuator under way at a time, and none before it was opened, so a worker that has
+        // the device is only looking at it.
         let Some(hands) = self.hands.get_mut(&actuator) else { return };
         let number = hands.number;
-        let Some(mut device) = hands.device.take() else { return };
+        let Some(mut device) = hands.device.take() else {
+            hands.next = Some(value);
+            return;
+        };
         self.work.push(Box::pin(async move {
             let result = device.call(move |driver| driver.apply(&value)).await;
             (actuator, number, device, Done::Written(result))

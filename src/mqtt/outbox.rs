@@ -62,11 +62,11 @@ impl Outbox {
         self.state(topic, payload, Store::Latest);
     }
 
-    /// Repeats the newest state of an entity to a broker that may have forgotten it, unless it, or a newer one, is on
-    /// its way anyhow.
+    /// Repeats what is retained on a topic to a broker that may have forgotten it, unless this connection's broker has it
+    /// or will have it anyhow.
     pub fn refresh(&self, topic: &str, payload: Bytes) {
         let mut state = self.shared.lock();
-        if !state.queue.is_pending(topic) {
+        if !state.queue.is_known(topic) {
             state.queue.state(topic, payload, Store::Latest);
             self.shared.changed.notify_one();
         }

@@ -3,7 +3,7 @@
 use super::message::Outgoing;
 use crate::config::Store;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Bounds of an outbox.
@@ -39,6 +39,8 @@ pub(super) struct Queue {
     backlog: BTreeMap<Number, State>,
     entities: HashMap<Arc<str>, Entity>,
     in_flight: HashMap<Number, Flight>,
+    /// Topics of states that this connection's broker has acknowledged.
+    known: HashSet<Arc<str>>,
     pub(super) counters: Counters,
 }
 
@@ -86,6 +88,7 @@ impl Queue {
             backlog: BTreeMap::new(),
             entities: HashMap::new(),
             in_flight: HashMap::new(),
+            known: HashSet::new(),
             counters: Counters::default(),
         }
     }
@@ -158,13 +161,14 @@ impl Queue {
         self.bound_states(&topic);
     }
 
-    /// Whether a state of this topic waits or is on its way.
-    pub(super) fn is_pending(&self, topic: &str) -> bool {
-        self.entities.contains_key(topic)
+    /// Whether the broker of this connection has the newest state of this topic, or will have it.
+    pub(super) fn is_known(&self, topic: &str) -> bool {
+        self.entities.contains_key(topic) || self.known.contains(topic)
     }
 
     /// Drops what waits for this topic.
     pub(super) fn forget(&mut self, topic: &str) {
+        self.known.remove(topic);
         let Some(entity) = self.entities.remove(topic) else { return };
         for number in entity.waiting {
             self.live.remove(&number);
@@ -184,6 +188,7 @@ impl Queue {
     /// States that were to go to their own topics are history now, but for the newest of each entity.
     pub(super) fn disconnected(&mut self) {
         self.connected = false;
+        self.known.clear();
         for (number, state) in std::mem::take(&mut self.live) {
             let Some(entity) = self.entities.get_mut(&state.topic) else { continue };
             if entity.store == Store::None {
@@ -228,6 +233,9 @@ impl Queue {
     /// The broker has it.
     pub(super) fn delivered(&mut self, number: Number) {
         self.counters.delivered += 1;
+        if let Some(Flight::State(state)) = self.in_flight.get(&number) {
+            self.known.insert(Arc::clone(&state.topic));
+        }
         self.done(number);
     }
 

@@ -147,14 +147,18 @@ actuators:
             assert_eq!((&result["status"], &result["reason"]), (&"failed".into(), &"hardware".into()), "{result}");
         }
         listener.next(from, "pump/availability", "offline");
+        // Nobody commands the fan: it is noticed all the same.
+        listener.next(from, "fan/availability", "offline");
         new_states(&listener, &["hall"], 2);
 
         let back = listener.mark();
         command("lab-gpio", &["create"]);
-        for entity in ["door", "pump"] {
+        for entity in ["door", "pump", "fan"] {
             listener.next(back, &format!("{entity}/availability"), "online");
         }
-        assert_eq!(listener.state(back, "pump", "OFF")["by"], "safety");
+        for actuator in ["pump", "fan"] {
+            assert_eq!(listener.state(back, actuator, "OFF")["by"], "safety");
+        }
         let (door, pump) = (Outside::of(17), Outside::of(27));
         door.pull(true);
         listener.state(back, "door", "ON");

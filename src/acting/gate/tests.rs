@@ -242,6 +242,30 @@ fn a_failed_write_is_answered_made_safe_and_does_not_end_anything() {
 }
 
 #[test]
+fn an_output_that_changed_by_itself_is_told_and_limited() {
+    let mut bench = Bench::new(&[("pump", Rules { max_on: Some(seconds(10)), ..rules() })]);
+    bench.gate.checked("pump", Ok(Value::Switch(false)), bench.now);
+    bench.settle();
+    assert_eq!(bench.log(), [""; 0]);
+    bench.gate.checked("pump", Ok(Value::Switch(true)), bench.now);
+    bench.pass(seconds(10));
+    assert_eq!(bench.log(), ["pump ON local", "pump OFF safety"]);
+}
+
+#[test]
+fn an_output_that_is_gone_is_made_safe_when_it_is_back() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    bench.send("pump", "ON");
+    bench.broken = true;
+    bench.gate.checked("pump", Err(Fault::new(FaultKind::Bus, "gone")), bench.now);
+    assert_eq!(bench.gate.state("pump"), None);
+    bench.pass(seconds(10));
+    bench.broken = false;
+    bench.pass(LONGEST_RETRY);
+    assert_eq!(bench.log(), ["pump ON command", "pump OFF safety"]);
+}
+
+#[test]
 fn stopping_makes_safe_and_refuses() {
     let mut bench = Bench::new(&[("pump", rules())]);
     bench.send("pump", "ON");

@@ -292,3 +292,15 @@ proptest! {
         prop_assert_eq!(retained, (given > 0).then_some(given));
     }
 }
+
+#[test]
+fn what_this_broker_has_is_known_until_the_connection_is_lost() {
+    let mut queue = queue(Limits::default());
+    assert!(!queue.is_known("a/door"));
+    state(&mut queue, "a/door", "1", Store::All);
+    assert!(queue.is_known("a/door"));
+    drain(&mut queue);
+    assert!(queue.is_known("a/door"));
+    queue.disconnected();
+    assert!(!queue.is_known("a/door"));
+}
