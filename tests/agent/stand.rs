@@ -4,6 +4,8 @@ use crate::support::broker::Broker;
 use crate::support::program::Program;
 use crate::support::wait_until;
 use crate::support::witness::{Message, Witness};
+use halyard::config;
+use halyard::mqtt::Topics;
 use rumqttc::v5::mqttbytes::QoS;
 use serde_json::Value as Json;
 
@@ -60,6 +62,13 @@ impl Stand {
         let program = start();
         // Whoever says so can be heard.
         witness.wait_where("online", |message| message.text() == "online");
+        // Until all outputs are known, those that are interlocked refuse to go on. (With secrets it cannot be read here.)
+        if let Ok(config) = config::load(&program.file()) {
+            let topics = Topics::new(&config.base, &config.agent);
+            for actuator in &config.actuators {
+                witness.wait(&topics.state(&actuator.id), |message| message.json()["by"] == "start");
+            }
+        }
         Self { program, witness, broker }
     }
 
