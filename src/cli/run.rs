@@ -6,6 +6,7 @@ use crate::bus::{Bus, Simulated};
 use crate::config::{Board, Config};
 use crate::simulation::{self, Scene};
 use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
         .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
     let (again, at) = (hardware.clone(), file);
     let reader = Box::new(move || again.read(&at));
-    let result = runtime.block_on(agent(config, reader));
+    // On a worker, not on this thread: what one task hands to another stays on its thread then.
+    let agent = runtime.spawn(agent(config, reader));
+    let result = runtime.block_on(agent).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
     // A driver that never returns must not keep the process.
     runtime.shutdown_timeout(LEAVE);
     match result? {
