@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench latency`
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a measurement that cannot be made ends with a message
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a measurement that cannot be made ends with a message
 
 mod measure;
 #[path = "../tests/support/mod.rs"]

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench round`
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a measurement that cannot be made ends with a message
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a measurement that cannot be made ends with a message
 
 mod measure;
 #[path = "../tests/support/mod.rs"]
@@ -120,7 +120,7 @@ fn main() {
     let cancel = CancellationToken::new();
     let client = runtime.block_on(start(&broker, &starts, &cancel));
 
-    let mut seen = vec![0; ROUNDS];
+    let mut seen = [0; ROUNDS];
     let mut rounds = Vec::new();
     while rounds.len() < ROUNDS {
         let payload = probe.next().payload;
