@@ -338,6 +338,7 @@ impl<R> Gate<R> {
         let Some(job) = unit.writing.take() else { return };
         let began = job.begun.as_ref().map_or(now, |(_, began)| *began);
         let mut outcome = Outcome { id: job.id.clone(), reason: None, state: None, message: None };
+        let mut shown = None;
         match result {
             Ok(value) => {
                 let before = unit.state.replace(value.clone());
@@ -350,8 +351,7 @@ impl<R> Gate<R> {
                     let back = earlier.unwrap_or_else(|| unit.rules.safe.clone());
                     unit.pulse = Some(Pulse { until: now + length, back, id: job.id.clone() });
                 }
-                let actuator = actuator.to_owned();
-                self.actions.push(Action::State { actuator, value, by: job.by, id: job.id });
+                shown = Some(Action::State { actuator: actuator.to_owned(), value, by: job.by, id: job.id });
             }
             Err(fault) => {
                 outcome.reason = Some(Reason::Hardware);
@@ -365,6 +365,8 @@ impl<R> Gate<R> {
         if let Some(route) = job.route {
             self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
         }
+        // After the answer, for which somebody waits.
+        self.actions.extend(shown);
         self.advance(now);
     }
 

@@ -6,6 +6,7 @@ use crate::bus::{Bus, Simulated};
 use crate::config::{Board, Config};
 use crate::simulation::{self, Scene};
 use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -24,7 +25,9 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
     let again = hardware.clone();
-    let result = runtime.block_on(agent(config, move || again.read(&file)));
+    // On a worker, not on this thread: what one task hands to another stays on its thread then.
+    let agent = runtime.spawn(agent(config, move || again.read(&file)));
+    let result = runtime.block_on(agent).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
     // A driver that never returns must not keep the process.
     runtime.shutdown_timeout(LEAVE);
     match result? {

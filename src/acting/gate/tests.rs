@@ -130,6 +130,15 @@ fn applies_and_answers() {
 }
 
 #[test]
+fn answers_before_it_shows_the_state() {
+    let mut bench = Bench::new(&[("pump", rules())]);
+    bench.gate.command("pump", parse(b"ON", bench.wall()), false, 1, bench.now, bench.wall());
+    assert!(matches!(bench.gate.actions()[..], [Action::Write { .. }]));
+    bench.gate.written("pump", Ok(Value::Switch(true)), bench.now);
+    assert!(matches!(bench.gate.actions()[..], [Action::Answer { .. }, Action::State { .. }]));
+}
+
+#[test]
 fn numbers_have_a_range() {
     let control = Control::Number { range: 0.0..=100.0, step: 1.0, unit: Some("%") };
     let mut bench = Bench::new(&[]);
