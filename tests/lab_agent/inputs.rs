@@ -105,7 +105,7 @@ fn edges_of_an_outage_are_delivered() {
 
         proxy.cut();
         world.broker.kill();
-        wait_until("loss of the broker", || agent.log().contains("no broker"));
+        wait_until("loss of the broker", || agent.log().contains("no connection to the broker"));
         let bounds: Vec<_> = [false, true, false].into_iter().map(|up| pull(&door, up)).collect();
         world.broker.restart();
         let listener = world.listen();
