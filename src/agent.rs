@@ -105,7 +105,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
 
     let acting = Acting::start(Arc::clone(&bus), reporter.clone(), &watchdog, memory);
     for actuator in &config.actuators {
-        acting.add(actuator.clone()).await;
+        acting.add(actuator.clone());
     }
     let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: watchdog.clone() };
     let discovery = config.discovery.as_deref().map(|prefix| Discovery::new(prefix, &config, &topics, board));
@@ -159,14 +159,14 @@ impl Agent {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Connected => {
-                self.acting.broker(true).await;
+                self.acting.broker(true);
                 self.reporter.repeat();
                 if let Some(discovery) = &self.discovery {
                     discovery.publish(&self.reporter);
                 }
             }
             Event::Disconnected { .. } => {
-                self.acting.broker(false).await;
+                self.acting.broker(false);
             }
             Event::Message(message) => self.message(message).await,
         }
@@ -207,6 +207,7 @@ impl Agent {
             }
         };
         let acting = self.acting.clone();
+        acting.close();
         let safe = async {
             if timeout(SENSORS_STOP, workers).await.is_err() {
                 warn!("a sensor is stuck; it is left behind");
@@ -223,7 +224,7 @@ impl Agent {
                 Some(event) = events.recv() => if let Event::Message(message) = event {
                     let topic = message.topic.clone();
                     if let Inbound::Set(actuator) = self.reporter.topics().parse(&topic, None) {
-                        acting.refuse(actuator, message, "the agent is stopping");
+                        acting.command(actuator, message);
                     }
                 },
             }

@@ -35,35 +35,24 @@ impl<T: ?Sized + Send + 'static> Device<T> {
         work: impl FnOnce(&mut T) -> Result<R, Fault> + Send + 'static,
     ) -> Result<R, Fault> {
         if self.stuck.as_ref().is_some_and(|call| !call.is_finished()) {
-            return Err(Fault::new(FaultKind::Stuck, "an earlier call has not returned yet"));
+            return Err(not_returned());
         }
         self.stuck = None;
         let (factory, driver) = (Arc::clone(&self.factory), self.driver.take());
         let (done, mut result) = tokio::sync::oneshot::channel();
         let call = tokio::task::spawn_blocking(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let mut driver = match driver {
-                    Some(driver) => driver,
-                    None => factory()?,
-                };
-                let result = work(&mut driver);
-                let keep = result.as_ref().err().is_none_or(|fault| fault.kind.next() != Next::Reopen);
-                Ok((keep.then_some(driver), result))
-            }));
-            let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             // Nobody waits any more if it took too long. The driver is dropped then.
-            let _ = done.send(outcome);
+            let _ = done.send(attempt(&factory, driver, work));
         });
         match tokio::time::timeout(self.limit, &mut result).await {
-            Ok(Ok(Ok((driver, result)))) => {
+            Ok(Ok((driver, result))) => {
                 self.driver = driver;
                 result
             }
-            Ok(Ok(Err(fault))) => Err(fault),
             Ok(Err(_)) => Err(Fault::new(FaultKind::Stuck, "the worker was ended")),
             Err(_) => {
                 self.stuck = Some(call);
-                Err(Fault::new(FaultKind::Stuck, format!("no answer from the driver within {:?}", self.limit)))
+                Err(no_answer(self.limit))
             }
         }
     }
@@ -73,6 +62,37 @@ impl<T: ?Sized + Send + 'static> Device<T> {
     pub fn is_open(&self) -> bool {
         self.driver.is_some()
     }
+}
+
+/// Opens a driver if there is none, and calls `work` with it. Blocks: on a worker only. What comes back is the driver, if
+/// it can be used again, and what `work` or opening gave; [`FaultKind::Stuck`] if it panicked.
+pub fn attempt<T: ?Sized, R>(
+    factory: &Factory<T>,
+    driver: Option<Box<T>>,
+    work: impl FnOnce(&mut T) -> Result<R, Fault>,
+) -> (Option<Box<T>>, Result<R, Fault>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut driver = match driver.map_or_else(|| factory(), Ok) {
+            Ok(driver) => driver,
+            Err(fault) => return (None, Err(fault)),
+        };
+        let result = work(&mut driver);
+        let keep = result.as_ref().err().is_none_or(|fault| fault.kind.next() != Next::Reopen);
+        (keep.then_some(driver), result)
+    }));
+    outcome.unwrap_or_else(|panic| (None, Err(panicked(panic.as_ref()))))
+}
+
+/// The fault of a call that takes longer than `limit`.
+#[must_use]
+pub fn no_answer(limit: Duration) -> Fault {
+    Fault::new(FaultKind::Stuck, format!("no answer from the driver within {limit:?}"))
+}
+
+/// The fault of a call while an earlier one has the driver.
+#[must_use]
+pub fn not_returned() -> Fault {
+    Fault::new(FaultKind::Stuck, "an earlier call has not returned yet")
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Fault {

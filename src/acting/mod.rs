@@ -1,357 +1,222 @@
 //! From a command to an output, and the state back.
+//!
+//! Commands come in on the thread that received them, and go through the gate to a worker at once; the worker reports to
+//! the gate and publishes the answer itself. A task looks after the time.
 
 pub mod command;
 pub mod gate;
+mod hands;
 pub mod memory;
 
 use crate::bus::Bus;
-use crate::config::{ActuatorConfig, Initial, Store};
-use crate::device::{Device, Factory};
+use crate::config::{ActuatorConfig, Store};
 use crate::mqtt::Incoming;
 use crate::reporter::Reporter;
-use crate::sensing::{json_of, title, wire};
+use crate::sensing::{json_of, title};
 use crate::time::rfc3339;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Progress, Watchdog};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use gate::{Action, By, Gate, Outcome, Rules};
-use halyard_drivers::{Actuator, Fault, Next, Value};
+use command::Reason;
+use gate::{Action, By, Outcome};
+use halyard_drivers::{Actuator, Value};
+use hands::{Body, Done, News, Removal};
 use memory::Memory;
 use serde_json::{Map, json};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, error, info};
 
-/// Longest time that a write may take.
-const LIMIT: Duration = Duration::from_secs(5);
-/// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Longest time that an actuator which is removed has to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
-/// How often an output is looked at between writes: it may have lost its power, or its chip.
-const CHECK: Duration = Duration::from_secs(5);
-/// Orders that may wait; beyond, commands are refused.
-const ORDERS: usize = 256;
-/// The loop goes round at least this often.
+/// The timer looks at least this often.
 const ROUND: Duration = Duration::from_secs(1);
-
-/// What can be asked of the one that has the actuators.
-enum Order {
-    Command { actuator: String, message: Incoming },
-    Broker(bool),
-    Add(Box<ActuatorConfig>),
-    Remove(Removal),
-    Stop { done: oneshot::Sender<()> },
-}
-
-/// An actuator that is let go once it is safe.
-struct Removal {
-    actuator: String,
-    /// When it is let go even if it could not be made safe.
-    until: Instant,
-    done: oneshot::Sender<()>,
-}
 
 /// Where the answer to a command goes beside `B/A/E/result`: MQTT 5's response topic and correlation data.
 type Route = Option<(String, Option<Bytes>)>;
 
-/// A handle to the task that has the actuators.
+/// A handle to the actuators. They and their timer are gone with the last one.
 #[derive(Clone)]
 pub struct Acting {
-    orders: mpsc::Sender<Order>,
-    reporter: Reporter,
+    shared: Arc<Shared>,
 }
 
 impl Acting {
-    /// Starts the task, without actuators. It ends when the last handle is dropped.
+    /// Starts the timer, without actuators. To be called in a runtime.
     #[must_use]
     pub fn start(bus: Arc<dyn Bus>, reporter: Reporter, watchdog: &Watchdog, memory: Memory) -> Self {
-        let (orders, inbox) = mpsc::channel(ORDERS);
+        let shared = Arc::new_cyclic(|shared| Shared {
+            body: Mutex::new(Body::new(bus, memory, Weak::clone(shared))),
+            reporter,
+            runtime: Handle::current(),
+            wake: Arc::default(),
+        });
         let progress = watchdog.watch("actuators", ROUND * 10);
-        let now = Instant::now();
-        let task = Task {
-            gate: Gate::new(now),
-            hands: BTreeMap::new(),
-            added: 0,
-            work: FuturesUnordered::new(),
-            bus,
-            reporter: reporter.clone(),
-            memory,
-            stopping: None,
-            removing: Vec::new(),
-        };
-        tokio::spawn(async move { task.run(inbox, progress).await });
-        Self { orders, reporter }
+        tokio::spawn(keep_time(Arc::downgrade(&shared), Arc::clone(&shared.wake), progress));
+        Self { shared }
     }
 
-    /// A command from the broker. Never waits: a flood is refused.
+    /// A command from the broker. Never waits, and may be called from any thread: a flood is refused.
     pub fn command(&self, actuator: &str, message: Incoming) {
-        let order = Order::Command { actuator: actuator.to_owned(), message };
-        if let Err(error) = self.orders.try_send(order)
-            && let Order::Command { message, .. } = error.into_inner()
-        {
-            self.refuse(actuator, message, "too many commands are waiting");
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let command = command::parse(&message.payload, wall);
+        let route = message.response_topic.map(|topic| (topic, message.correlation));
+        let _runtime = self.shared.runtime.enter();
+        let mut body = self.shared.lock();
+        let refusal = if body.closed {
+            Some("the agent is stopping")
+        } else if body.removing.iter().any(|removal| removal.actuator == actuator) {
+            Some("the actuator was removed from the configuration")
+        } else {
+            None
+        };
+        match refusal {
+            None => body.gate.command(actuator, command, message.retained, route, now, wall),
+            Some(why) => {
+                let id = command.map_or_else(|refusal| refusal.id, |command| command.id);
+                let outcome = Outcome { id, reason: Some(Reason::Busy), state: None, message: Some(why.to_owned()) };
+                let answer = Action::Answer { actuator: actuator.to_owned(), outcome, route };
+                body.news.push_back(News::Gate(answer));
+            }
         }
+        self.shared.finish(body, now, Place::Callback);
     }
 
-    /// Answers a command that does not reach the gate.
-    pub fn refuse(&self, actuator: &str, message: Incoming, why: &str) {
-        let id = match command::parse(&message.payload, SystemTime::now()) {
-            Ok(command) => command.id,
-            Err(refusal) => refusal.id,
-        };
-        let outcome = Outcome { id, reason: Some(command::Reason::Busy), state: None, message: Some(why.to_owned()) };
-        let route = message.response_topic.map(|topic| (topic, message.correlation));
-        answer(&self.reporter, actuator, &outcome, route);
+    /// From now on commands are refused.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
     }
 
     /// The broker is there, or lost.
-    pub async fn broker(&self, connected: bool) {
-        self.tell(Order::Broker(connected)).await;
+    pub fn broker(&self, connected: bool) {
+        self.change(|body, now| body.gate.broker(connected, now));
     }
 
     /// A new actuator: it is opened and gets its `initial`.
-    pub async fn add(&self, config: ActuatorConfig) {
-        self.tell(Order::Add(Box::new(config))).await;
+    pub fn add(&self, config: ActuatorConfig) {
+        self.shared.reporter.add(&config.id, title(&config.id, config.driver.name, &config.at), Store::Latest);
+        self.change(|body, now| body.add(config, now));
     }
 
     /// An actuator goes to `safe` and is let go.
     pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), until: Instant::now() + REMOVAL, done }))
-            .await;
+        self.change(|body, now| {
+            body.gate.make_safe(actuator, now);
+            body.removing.push(Removal { actuator: actuator.to_owned(), until: now + REMOVAL, done });
+        });
         let _ = gone.await;
     }
 
     /// No more commands; all actuators go to `safe`. Returns when they are there.
     pub async fn stop(&self) {
         let (done, safe) = oneshot::channel();
-        self.tell(Order::Stop { done }).await;
+        self.change(|body, now| {
+            body.gate.stop(now);
+            body.stopping = Some(done);
+        });
         let _ = safe.await;
     }
 
-    /// The task ends only after its handles, so this cannot fail.
-    async fn tell(&self, order: Order) {
-        let _ = self.orders.send(order).await;
+    fn change(&self, change: impl FnOnce(&mut Body, Instant)) {
+        let now = Instant::now();
+        let mut body = self.shared.lock();
+        change(&mut body, now);
+        self.shared.finish(body, now, Place::Task);
     }
 }
 
-/// An actuator's driver; away while a worker has it.
-struct Hands {
-    /// Tells it from an earlier one of the same id, whose worker may still be at it.
-    number: u64,
-    config: ActuatorConfig,
-    device: Option<Device<dyn Actuator>>,
-    /// While it could not be opened: when to try again, and the pause after that.
-    away: Option<(Instant, Duration)>,
-    /// When it is looked at next.
-    check: Instant,
-    /// What is written when it was looked at.
-    next: Option<Value>,
-}
-
-enum Done {
-    Opened(Result<Option<Value>, Fault>),
-    Checked(Result<Option<Value>, Fault>),
-    Written(Result<Value, Fault>),
-}
-
-type Work = BoxFuture<'static, (String, u64, Device<dyn Actuator>, Done)>;
-
-struct Task {
-    gate: Gate<Route>,
-    hands: BTreeMap<String, Hands>,
-    /// How many actuators there have been.
-    added: u64,
-    work: FuturesUnordered<Work>,
-    bus: Arc<dyn Bus>,
+/// What the handles, the workers and the timer share.
+struct Shared {
+    body: Mutex<Body>,
     reporter: Reporter,
-    memory: Memory,
-    stopping: Option<oneshot::Sender<()>>,
-    removing: Vec<Removal>,
+    runtime: Handle,
+    /// Wakes the timer.
+    wake: Arc<Notify>,
 }
 
-impl Task {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Order>, progress: crate::watchdog::Progress) {
-        loop {
-            let deadline = self.deadline().min(Instant::now() + ROUND);
-            tokio::select! {
-                order = inbox.recv() => match order {
-                    Some(order) => self.order(order),
-                    None => return,
-                },
-                Some((id, number, device, done)) = self.work.next() => self.done(&id, number, device, done),
-                () = tokio::time::sleep_until(deadline.into()) => {}
-            }
-            let now = Instant::now();
-            self.gate.tick(now);
-            self.reopen(now);
-            self.check(now);
-            self.carry_out();
-            self.settle();
-            progress.beat();
-        }
+/// Where something is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On a worker, which may wait for the library's lock.
+    Worker,
+    /// In a task, which may not.
+    Task,
+    /// In a callback, which does as little as it can.
+    Callback,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Body> {
+        // Nothing in it panics; if it did all the same, going on is better than an output that nobody can turn off.
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn deadline(&self) -> Instant {
-        let reopen = self.hands.values().filter_map(|hands| hands.away.map(|(at, _)| at)).min();
-        let far = Instant::now() + ROUND;
-        self.gate.deadline().into_iter().chain(reopen).min().unwrap_or(far)
-    }
-
-    fn order(&mut self, order: Order) {
+    /// A worker returns.
+    fn returned(&self, id: &str, number: u64, driver: Option<Box<dyn Actuator>>, done: Done) {
         let now = Instant::now();
-        match order {
-            Order::Command { actuator, message } => {
-                let wall = SystemTime::now();
-                let command = command::parse(&message.payload, wall);
-                let route = message.response_topic.map(|topic| (topic, message.correlation));
-                self.gate.command(&actuator, command, message.retained, route, now, wall);
-            }
-            Order::Broker(connected) => self.gate.broker(connected, now),
-            Order::Add(config) => self.add(*config, now),
-            Order::Remove(removal) => {
-                self.gate.make_safe(&removal.actuator, now);
-                self.removing.push(removal);
-            }
-            Order::Stop { done } => {
-                self.gate.stop(now);
-                self.stopping = Some(done);
-            }
-        }
+        let mut body = self.lock();
+        let late = body.returned(id, number, driver, done, now);
+        self.finish(body, now, Place::Worker);
+        drop(late);
     }
 
-    fn add(&mut self, config: ActuatorConfig, now: Instant) {
-        let id = config.id.clone();
-        let rules = Rules {
-            control: config.spec.control(),
-            safe: config.safe.clone(),
-            safe_after: config.safe_after,
-            max_on: config.max_on,
-            interlock: config.interlock.clone(),
-        };
-        self.gate.add(&id, rules);
-        let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
-        let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
-        self.reporter.add(&id, title(&id, config.driver.name, &config.at), Store::Latest);
-        self.added += 1;
-        let number = self.added;
-        let device = Some(Device::new(factory, LIMIT));
-        let hands = Hands { number, config, device, away: Some((now, FIRST_PAUSE)), check: now + CHECK, next: None };
-        self.hands.insert(id, hands);
-    }
-
-    /// Opens what is not open yet and due.
-    fn reopen(&mut self, now: Instant) {
-        for (id, hands) in &mut self.hands {
-            if hands.away.is_some_and(|(at, _)| at <= now)
-                && let Some(mut device) = hands.device.take()
-            {
-                hands.away = hands.away.map(|(_, pause)| (now + LIMIT * 2, pause));
-                let (id, number) = (id.clone(), hands.number);
-                self.work.push(Box::pin(async move {
-                    let found = device.call(<dyn Actuator>::read).await;
-                    (id, number, device, Done::Opened(found))
-                }));
-            }
-        }
-    }
-
-    /// Looks at what is known and due.
-    fn check(&mut self, now: Instant) {
-        for (id, hands) in &mut self.hands {
-            if hands.check <= now
-                && self.gate.state(id).is_some()
-                && let Some(mut device) = hands.device.take()
-            {
-                let (id, number) = (id.clone(), hands.number);
-                self.work.push(Box::pin(async move {
-                    let found = device.call(<dyn Actuator>::read).await;
-                    (id, number, device, Done::Checked(found))
-                }));
-            }
-        }
-    }
-
-    fn done(&mut self, id: &str, number: u64, device: Device<dyn Actuator>, done: Done) {
+    /// Does what is due, and says when to come again.
+    fn tick(&self) -> (Instant, bool) {
         let now = Instant::now();
-        let Some(hands) = self.hands.get_mut(id).filter(|hands| hands.number == number) else { return };
-        hands.device = Some(device);
-        hands.check = now + CHECK;
-        if let Some(value) = hands.next.take() {
-            self.write(id.to_owned(), value);
-        }
-        let Some(hands) = self.hands.get_mut(id) else { return };
-        match done {
-            Done::Opened(Ok(found)) => {
-                hands.away = None;
-                let safe = hands.config.safe.clone();
-                let initial = match &hands.config.initial {
-                    Initial::Value(value) => value.clone(),
-                    Initial::Keep => found.unwrap_or(safe),
-                    Initial::Restore => self.memory.recall(id).unwrap_or(safe),
-                };
-                self.gate.opened(id, initial, now);
-            }
-            Done::Opened(Err(fault)) => {
-                let pause = hands.away.map_or(FIRST_PAUSE, |(_, pause)| pause);
-                hands.away = Some((now + pause, (pause * 2).min(LONGEST_PAUSE)));
-                self.gate.absent(id, &fault);
-                self.reporter.fault(id, &fault, true, Some(pause));
-            }
-            Done::Checked(Ok(None)) => {}
-            Done::Checked(Ok(Some(value))) => self.gate.checked(id, Ok(value), now),
-            Done::Checked(Err(fault)) => {
-                self.reporter.fault(id, &fault, true, None);
-                self.gate.checked(id, Err(fault), now);
-            }
-            Done::Written(result) => {
-                match &result {
-                    Ok(_) => self.reporter.well(id),
-                    Err(fault) if fault.kind.next() == Next::Answer => debug!("{id}: {fault}"),
-                    Err(fault) => self.reporter.fault(id, fault, true, None),
-                }
-                self.gate.written(id, result, now);
-            }
-        }
+        let mut body = self.lock();
+        body.tick(now);
+        body.carry_out(now);
+        let until = body.deadline().map_or(now + ROUND, |deadline| deadline.min(now + ROUND));
+        body.timer = until;
+        // Whoever tells for this long does not come back.
+        let told = !body.telling;
+        self.finish(body, now, Place::Task);
+        (until, told)
     }
 
-    fn carry_out(&mut self) {
-        loop {
-            let actions = self.gate.actions();
-            if actions.is_empty() {
-                return;
-            }
-            for action in actions {
-                match action {
-                    Action::Write { actuator, value } => self.write(actuator, value),
-                    Action::Answer { actuator, outcome, route } => answer(&self.reporter, &actuator, &outcome, route),
-                    Action::State { actuator, value, by, id } => self.state(&actuator, &value, by, id.as_deref()),
-                }
-            }
+    /// To be called after each change: begins what the gate wants, and tells what there is to tell.
+    fn finish<'a>(&'a self, mut body: MutexGuard<'a, Body>, now: Instant, place: Place) {
+        body.carry_out(now);
+        let early = body.deadline().is_some_and(|deadline| deadline < body.timer);
+        if early || (place == Place::Callback && !body.news.is_empty()) {
+            self.wake.notify_one();
         }
-    }
-
-    fn write(&mut self, actuator: String, value: Value) {
-        // The gate has one write of an actuator under way at a time, and none before it was opened, so a worker that has
-        // the device is only looking at it.
-        let Some(hands) = self.hands.get_mut(&actuator) else { return };
-        let number = hands.number;
-        let Some(mut device) = hands.device.take() else {
-            hands.next = Some(value);
+        // Only one tells at a time, so that everything is told in its order; whoever comes meanwhile leaves it to him.
+        if place == Place::Callback || body.telling {
             return;
-        };
-        self.work.push(Box::pin(async move {
-            let result = device.call(move |driver| driver.apply(&value)).await;
-            (actuator, number, device, Done::Written(result))
-        }));
+        }
+        body.telling = true;
+        while let Some(news) = body.news.pop_front() {
+            drop(body);
+            self.tell(news);
+            body = self.lock();
+        }
+        body.telling = false;
+        let gone = body.settle(now);
+        drop(body);
+        for gone in gone {
+            if !gone.safe {
+                error!("{}: removed, but it could not be made safe", gone.actuator);
+            }
+            gone.tell();
+        }
     }
 
-    fn state(&mut self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
+    fn tell(&self, news: News) {
+        match news {
+            News::Well(actuator) => self.reporter.well(&actuator),
+            News::Fault { actuator, fault, pause } => self.reporter.fault(&actuator, &fault, true, pause),
+            News::Gate(Action::Answer { actuator, outcome, route }) => {
+                self.answer(&actuator, &outcome, route);
+            }
+            News::Gate(Action::State { actuator, value, by, id }) => self.state(&actuator, &value, by, id.as_deref()),
+            News::Gate(Action::Write { .. }) => {} // begun, not told
+        }
+    }
+
+    fn state(&self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(value));
@@ -363,50 +228,35 @@ impl Task {
             debug!("{actuator}: {value} by {}", by.name());
         }
         self.reporter.state(actuator, state);
-        // Going to `safe` at the end is not what it was.
-        let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
-        if restores && self.stopping.is_none() {
-            self.memory.remember(actuator, value);
-        }
     }
 
-    /// Tells those who wait for actuators to be safe.
-    fn settle(&mut self) {
-        let now = Instant::now();
-        let gone =
-            self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, done, .. } in gone.collect::<Vec<_>>() {
-            if !self.gate.is_settled(&actuator) {
-                error!("{actuator}: removed, but it could not be made safe");
-            }
-            self.gate.remove(&actuator);
-            self.hands.remove(&actuator);
-            // Whoever waited may have gone.
-            let _ = done.send(());
+    /// Sends the result of a command.
+    fn answer(&self, actuator: &str, outcome: &Outcome, route: Route) {
+        let mut result = Map::new();
+        result.insert("id".into(), json!(outcome.id));
+        result.insert("status".into(), json!(outcome.status()));
+        result.insert("state".into(), json!(outcome.state.as_ref().map(json_of)));
+        if let Some(reason) = outcome.reason {
+            result.insert("reason".into(), json!(reason.name()));
         }
-        if self.gate.actuators().all(|id| self.gate.is_settled(id))
-            && let Some(done) = self.stopping.take_if(|_| self.work.is_empty())
-        {
-            let _ = done.send(());
+        if let Some(message) = &outcome.message {
+            result.insert("message".into(), json!(message));
+        }
+        let result = result.into();
+        self.reporter.send(self.reporter.topics().result(actuator), &result, None);
+        if let Some((topic, correlation)) = route {
+            self.reporter.send(topic, &result, correlation);
         }
     }
 }
 
-/// Sends the result of a command.
-fn answer(reporter: &Reporter, actuator: &str, outcome: &Outcome, route: Route) {
-    let mut result = Map::new();
-    result.insert("id".into(), json!(outcome.id));
-    result.insert("status".into(), json!(outcome.status()));
-    result.insert("state".into(), json!(outcome.state.as_ref().map(json_of)));
-    if let Some(reason) = outcome.reason {
-        result.insert("reason".into(), json!(reason.name()));
-    }
-    if let Some(message) = &outcome.message {
-        result.insert("message".into(), json!(message));
-    }
-    let result = result.into();
-    reporter.send(reporter.topics().result(actuator), &result, None);
-    if let Some((topic, correlation)) = route {
-        reporter.send(topic, &result, correlation);
+/// Looks after the time, until there is nobody any more to look after it for.
+async fn keep_time(shared: Weak<Shared>, wake: Arc<Notify>, progress: Progress) {
+    while let Some((until, told)) = shared.upgrade().map(|shared| shared.tick()) {
+        if told {
+            progress.beat();
+        }
+        // Either way there is a reason to look.
+        let _ = tokio::time::timeout_at(until.into(), wake.notified()).await;
     }
 }

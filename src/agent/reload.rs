@@ -61,7 +61,7 @@ impl Agent {
         for actuator in &new.actuators {
             if self.running_actuators.insert(actuator.id.clone()) {
                 changed.push(format!("{} started", actuator.id));
-                self.acting.add(actuator.clone()).await;
+                self.acting.add(actuator.clone());
             }
         }
         if let Some(discovery) = &mut self.discovery {

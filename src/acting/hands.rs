@@ -1,0 +1,383 @@
+//! The drivers of the actuators, and the workers that use them: what the gate decides is begun here, and what came of it
+//! goes back to the gate.
+//!
+//! All of this is behind one lock, which is never held while a driver works, while anything is published or logged, or
+//! while a driver is dropped. So whoever holds it holds it for microseconds, and a driver that never returns costs its
+//! worker only.
+
+use super::gate::{Action, Gate, Rules};
+use super::memory::Memory;
+use super::{Route, Shared};
+use crate::bus::Bus;
+use crate::config::{ActuatorConfig, Initial};
+use crate::device::{Factory, attempt, no_answer, not_returned};
+use crate::sensing::wire;
+use halyard_drivers::{Actuator, Fault, Next, Value};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Longest time that a write may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often an output is looked at between writes: it may have lost its power, or its chip.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// An actuator's driver, and what is done with it.
+struct Hands {
+    config: ActuatorConfig,
+    factory: Factory<dyn Actuator>,
+    /// Open, and not with a worker.
+    driver: Option<Box<dyn Actuator>>,
+    /// What a worker does with it.
+    call: Option<Call>,
+    /// The number of a call that did not return in time. It has the driver, and perhaps its bus.
+    stuck: Option<u64>,
+    /// While it could not be opened: when to try again, and the pause after that.
+    away: Option<(Instant, Duration)>,
+    /// When it is looked at next.
+    check: Instant,
+    /// What is written when it was looked at.
+    next: Option<Value>,
+}
+
+/// Work under way.
+struct Call {
+    /// Tells it from every other one, so that nothing late is taken for the result of something newer.
+    number: u64,
+    job: Job,
+    /// When it is given up.
+    until: Instant,
+}
+
+/// What a worker can do.
+#[derive(Clone)]
+enum Job {
+    Open,
+    Check,
+    Write(Value),
+}
+
+/// What came of it.
+pub(super) enum Done {
+    Opened(Result<Option<Value>, Fault>),
+    Checked(Result<Option<Value>, Fault>),
+    Written(Result<Value, Fault>),
+}
+
+impl Job {
+    fn run(self, factory: &Factory<dyn Actuator>, driver: Option<Box<dyn Actuator>>) -> Returned {
+        match self {
+            Self::Open => {
+                let (driver, found) = attempt(factory, driver, <dyn Actuator>::read);
+                (driver, Done::Opened(found))
+            }
+            Self::Check => {
+                let (driver, found) = attempt(factory, driver, <dyn Actuator>::read);
+                (driver, Done::Checked(found))
+            }
+            Self::Write(value) => {
+                let (driver, written) = attempt(factory, driver, |driver| driver.apply(&value));
+                (driver, Done::Written(written))
+            }
+        }
+    }
+
+    fn failed(&self, fault: Fault) -> Done {
+        match self {
+            Self::Open => Done::Opened(Err(fault)),
+            Self::Check => Done::Checked(Err(fault)),
+            Self::Write(_) => Done::Written(Err(fault)),
+        }
+    }
+}
+
+type Returned = (Option<Box<dyn Actuator>>, Done);
+
+/// What has to be told, in this order.
+pub(super) enum News {
+    Well(String),
+    Fault { actuator: String, fault: Fault, pause: Option<Duration> },
+    Gate(Action<Route>),
+}
+
+/// An actuator that is let go once it is safe.
+pub(super) struct Removal {
+    pub(super) actuator: String,
+    /// When it is let go even if it could not be made safe.
+    pub(super) until: Instant,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// An actuator that was let go, and its driver, which is dropped without the lock.
+pub(super) struct Gone {
+    pub(super) actuator: String,
+    pub(super) safe: bool,
+    done: oneshot::Sender<()>,
+    _hands: Option<Hands>,
+}
+
+impl Gone {
+    pub(super) fn tell(self) {
+        let Self { done, _hands: hands, .. } = self;
+        drop(hands);
+        // Whoever waited may have gone.
+        let _ = done.send(());
+    }
+}
+
+/// The gate and the hands.
+pub(super) struct Body {
+    pub(super) gate: Gate<Route>,
+    hands: BTreeMap<String, Hands>,
+    /// How many calls there have been.
+    calls: u64,
+    bus: Arc<dyn Bus>,
+    memory: Memory,
+    /// What is to be told, and whether somebody is at it.
+    pub(super) news: VecDeque<News>,
+    pub(super) telling: bool,
+    /// Commands are not taken any more.
+    pub(super) closed: bool,
+    pub(super) stopping: Option<oneshot::Sender<()>>,
+    pub(super) removing: Vec<Removal>,
+    /// When the timer looks next.
+    pub(super) timer: Instant,
+    /// Where workers report.
+    shared: Weak<Shared>,
+}
+
+impl Body {
+    pub(super) fn new(bus: Arc<dyn Bus>, memory: Memory, shared: Weak<Shared>) -> Self {
+        let now = Instant::now();
+        Self {
+            gate: Gate::new(now),
+            hands: BTreeMap::new(),
+            calls: 0,
+            bus,
+            memory,
+            news: VecDeque::new(),
+            telling: false,
+            closed: false,
+            stopping: None,
+            removing: Vec::new(),
+            timer: now,
+            shared,
+        }
+    }
+
+    pub(super) fn add(&mut self, config: ActuatorConfig, now: Instant) {
+        let id = config.id.clone();
+        let rules = Rules {
+            control: config.spec.control(),
+            safe: config.safe.clone(),
+            safe_after: config.safe_after,
+            max_on: config.max_on,
+            interlock: config.interlock.clone(),
+        };
+        self.gate.add(&id, rules);
+        let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
+        let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
+        let hands = Hands {
+            config,
+            factory,
+            driver: None,
+            call: None,
+            stuck: None,
+            away: Some((now, FIRST_PAUSE)),
+            check: now + CHECK,
+            next: None,
+        };
+        self.hands.insert(id, hands);
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let hands = self.hands.values().filter_map(|hands| match &hands.call {
+            Some(call) => Some(call.until),
+            None => hands.away.map(|(at, _)| at),
+        });
+        self.gate.deadline().into_iter().chain(hands).chain(self.removing.iter().map(|removal| removal.until)).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.give_up(now);
+        self.gate.tick(now);
+        self.begin_due(now);
+    }
+
+    /// Lets go of workers that take too long. If one returns all the same, it is nothing but late.
+    fn give_up(&mut self, now: Instant) {
+        let overdue: Vec<_> = self
+            .hands
+            .iter_mut()
+            .filter_map(|(id, hands)| {
+                let call = hands.call.take_if(|call| call.until <= now)?;
+                hands.stuck = Some(call.number);
+                Some((id.clone(), call.job))
+            })
+            .collect();
+        for (id, job) in overdue {
+            self.done(&id, job.failed(no_answer(LIMIT)), now);
+        }
+    }
+
+    /// Opens what is not open yet, and looks at what is known.
+    fn begin_due(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .hands
+            .iter()
+            .filter(|(_, hands)| hands.call.is_none())
+            .filter_map(|(id, hands)| {
+                if hands.away.is_some_and(|(at, _)| at <= now) {
+                    return Some((id.clone(), Job::Open));
+                }
+                (hands.check <= now && self.gate.state(id).is_some()).then(|| (id.clone(), Job::Check))
+            })
+            .collect();
+        for (id, job) in due {
+            self.begin(&id, job, now);
+        }
+    }
+
+    /// Begins the writes that the gate wants, and notes what it has to tell.
+    pub(super) fn carry_out(&mut self, now: Instant) {
+        loop {
+            let actions = self.gate.actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                match action {
+                    Action::Write { actuator, value } => self.write(&actuator, value, now),
+                    Action::State { ref actuator, ref value, .. } => {
+                        self.remember(actuator, value);
+                        self.news.push_back(News::Gate(action));
+                    }
+                    Action::Answer { .. } => self.news.push_back(News::Gate(action)),
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, actuator: &str, value: &Value) {
+        // Going to `safe` at the end is not what it was.
+        let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
+        if restores && self.stopping.is_none() {
+            self.memory.remember(actuator, value);
+        }
+    }
+
+    fn write(&mut self, actuator: &str, value: Value, now: Instant) {
+        // The gate has one write of an actuator under way at a time, and none before it was opened, so a worker that has
+        // the driver is only looking at it.
+        match self.hands.get_mut(actuator) {
+            Some(hands) if hands.call.is_some() => hands.next = Some(value),
+            Some(_) => self.begin(actuator, Job::Write(value), now),
+            None => {}
+        }
+    }
+
+    fn begin(&mut self, actuator: &str, job: Job, now: Instant) {
+        let (Some(hands), Some(shared)) = (self.hands.get_mut(actuator), self.shared.upgrade()) else { return };
+        if hands.stuck.is_some() {
+            return self.done(actuator, job.failed(not_returned()), now);
+        }
+        self.calls += 1;
+        let number = self.calls;
+        hands.call = Some(Call { number, job: job.clone(), until: now + LIMIT });
+        let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
+        let runtime = shared.runtime.clone();
+        drop(runtime.spawn_blocking(move || {
+            let (driver, done) = job.run(&factory, driver);
+            shared.returned(&id, number, driver, done);
+        }));
+    }
+
+    /// A worker returned. What is given back is of no use any more, and dropped without the lock.
+    #[must_use]
+    pub(super) fn returned(
+        &mut self,
+        id: &str,
+        number: u64,
+        driver: Option<Box<dyn Actuator>>,
+        done: Done,
+        now: Instant,
+    ) -> Option<Box<dyn Actuator>> {
+        let Some(hands) = self.hands.get_mut(id) else { return driver };
+        if hands.call.take_if(|call| call.number == number).is_some() {
+            hands.driver = driver;
+            self.done(id, done, now);
+            return None;
+        }
+        hands.stuck.take_if(|stuck| *stuck == number);
+        driver
+    }
+
+    /// A call has come to its end, one way or another.
+    fn done(&mut self, id: &str, done: Done, now: Instant) {
+        let Some(hands) = self.hands.get_mut(id) else { return };
+        hands.check = now + CHECK;
+        if let Some(value) = hands.next.take() {
+            self.begin(id, Job::Write(value), now);
+        }
+        let Some(hands) = self.hands.get_mut(id) else { return };
+        let news = match &done {
+            Done::Opened(Ok(_)) | Done::Checked(Ok(_)) => None,
+            Done::Written(Ok(_)) => Some(News::Well(id.to_owned())),
+            // Nothing is wrong with the hardware; the answer says it.
+            Done::Written(Err(fault)) if fault.kind.next() == Next::Answer => None,
+            Done::Opened(Err(fault)) | Done::Checked(Err(fault)) | Done::Written(Err(fault)) => {
+                let pause = hands.away.map(|(_, pause)| pause);
+                Some(News::Fault { actuator: id.to_owned(), fault: fault.clone(), pause })
+            }
+        };
+        self.news.extend(news);
+        match done {
+            Done::Opened(Ok(found)) => {
+                hands.away = None;
+                let safe = hands.config.safe.clone();
+                let initial = match &hands.config.initial {
+                    Initial::Value(value) => value.clone(),
+                    Initial::Keep => found.unwrap_or(safe),
+                    Initial::Restore => self.memory.recall(id).unwrap_or(safe),
+                };
+                self.gate.opened(id, initial, now);
+            }
+            Done::Opened(Err(fault)) => {
+                let pause = hands.away.map_or(FIRST_PAUSE, |(_, pause)| pause);
+                hands.away = Some((now + pause, (pause * 2).min(LONGEST_PAUSE)));
+                self.gate.absent(id, &fault);
+            }
+            Done::Checked(Ok(None)) => {}
+            Done::Checked(Ok(Some(value))) => self.gate.checked(id, Ok(value), now),
+            Done::Checked(Err(fault)) => self.gate.checked(id, Err(fault), now),
+            Done::Written(result) => self.gate.written(id, result, now),
+        }
+    }
+
+    /// Lets go of what is to be removed, and tells who waits for all to be safe. Only when all is told.
+    #[must_use]
+    pub(super) fn settle(&mut self, now: Instant) -> Vec<Gone> {
+        let gate = &self.gate;
+        let due = |removal: &mut Removal| removal.until <= now || gate.is_settled(&removal.actuator);
+        let removed: Vec<_> = self.removing.extract_if(.., due).collect();
+        let gone = removed.into_iter().map(|Removal { actuator, done, .. }| {
+            let safe = self.gate.is_settled(&actuator);
+            self.gate.remove(&actuator);
+            Gone { safe, done, _hands: self.hands.remove(&actuator), actuator }
+        });
+        let gone = gone.collect();
+        if self.gate.actuators().all(|id| self.gate.is_settled(id))
+            && self.hands.values().all(|hands| hands.call.is_none())
+            && let Some(done) = self.stopping.take()
+        {
+            let _ = done.send(());
+        }
+        gone
+    }
+}
