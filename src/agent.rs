@@ -13,7 +13,7 @@ use crate::acting::Acting;
 use crate::acting::memory::Memory;
 use crate::bus::Bus;
 use crate::config::{Config, SensorConfig};
-use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Topics};
+use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
 use crate::reporter::Reporter;
 use crate::sensing::{self, ReadRequest, Surroundings, title};
 use crate::watchdog::Watchdog;
@@ -112,7 +112,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let (events_in, mut events) = mpsc::channel(EVENTS);
     let subscriptions = topics.subscriptions(config.discovery.as_deref());
     let subscriptions = subscriptions.into_iter().map(|topic| (topic, 1)).collect();
-    let client = Client::start(&config.mqtt, Some(&topics.agent_availability()), subscriptions, outbox, events_in)
+    let will = topics.agent_availability();
+    let shortcut = commands(topics, acting.clone());
+    let client = Client::start_with(&config.mqtt, Some(&will), subscriptions, outbox, events_in, shortcut)
         .context("the MQTT client cannot be set up")?;
     let mut agent = Agent {
         running_actuators: config.actuators.iter().map(|actuator| actuator.id.clone()).collect(),
@@ -142,7 +144,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
             _ = interrupt.recv() => break,
         }
     }
-    agent.stop(client, events).await;
+    agent.stop(client).await;
     Ok(if agent.restart { Ended::Restart } else { Ended::Stopped })
 }
 
@@ -175,9 +177,6 @@ impl Agent {
     async fn message(&mut self, message: Incoming) {
         let topic = message.topic.clone();
         match self.reporter.topics().clone().parse(&topic, self.config.discovery.as_deref()) {
-            Inbound::Set(actuator) => {
-                self.acting.command(actuator, message);
-            }
             Inbound::Request(name) => self.request(name, message).await,
             Inbound::HomeAssistantStatus => {
                 if let Some(discovery) = self.discovery.as_ref().filter(|_| message.payload.as_ref() == b"online") {
@@ -189,12 +188,13 @@ impl Agent {
                     discovery.found(&message, &self.reporter);
                 }
             }
-            Inbound::Other => {}
+            // Commands have gone to their actuators at once.
+            Inbound::Set(_) | Inbound::Other => {}
         }
     }
 
     /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
-    async fn stop(&mut self, client: Client, mut events: mpsc::Receiver<Event>) {
+    async fn stop(&mut self, client: Client) {
         info!("stopping");
         tell_systemd(&[sd_notify::NotifyState::Stopping]);
         let sensors = std::mem::take(&mut self.sensors);
@@ -207,6 +207,7 @@ impl Agent {
             }
         };
         let acting = self.acting.clone();
+        // Whoever sends a command now is told.
         acting.close();
         let safe = async {
             if timeout(SENSORS_STOP, workers).await.is_err() {
@@ -216,21 +217,23 @@ impl Agent {
                 error!("not all actuators could be made safe in time");
             }
         };
-        tokio::pin!(safe);
-        loop {
-            tokio::select! {
-                () = &mut safe => break,
-                // Whoever sends a command now is told.
-                Some(event) = events.recv() => if let Event::Message(message) = event {
-                    let topic = message.topic.clone();
-                    if let Inbound::Set(actuator) = self.reporter.topics().parse(&topic, None) {
-                        acting.command(actuator, message);
-                    }
-                },
-            }
-        }
+        safe.await;
         client.stop(FLUSH).await;
     }
+}
+
+/// Commands go from the thread that receives them to their actuators: every thread on the way takes its time to wake up.
+fn commands(topics: Topics, acting: Acting) -> Shortcut {
+    Box::new(move |message| {
+        let topic = message.topic.clone();
+        match topics.parse(&topic, None) {
+            Inbound::Set(actuator) => {
+                acting.command(actuator, message);
+                None
+            }
+            _ => Some(message),
+        }
+    })
 }
 
 /// Publishes `B/A/agent` at the start, after each change, and now and then.

@@ -58,6 +58,10 @@ pub enum Error {
     Unguarded,
 }
 
+/// Sees each message first, on the thread that received it, and gives back what shall wait for its turn among the events.
+/// The library's lock is held meanwhile, so it waits for nothing but short locks, and publishes by [`Outbox::send`] only.
+pub type Shortcut = Box<dyn Fn(Incoming) -> Option<Incoming> + Send + Sync>;
+
 impl Client {
     /// Starts to connect, and goes on trying without end: a broker that is away is not an error.
     ///
@@ -76,6 +80,21 @@ impl Client {
         outbox: Outbox,
         events: mpsc::Sender<Event>,
     ) -> Result<Self, Error> {
+        Self::start_with(settings, will_topic, subscriptions, outbox, events, Box::new(Some))
+    }
+
+    /// The same, with a shortcut for some of the messages.
+    ///
+    /// # Errors
+    /// When there is no connecting with these settings.
+    pub fn start_with(
+        settings: &Settings,
+        will_topic: Option<&str>,
+        subscriptions: Vec<(String, u8)>,
+        outbox: Outbox,
+        events: mpsc::Sender<Event>,
+        shortcut: Shortcut,
+    ) -> Result<Self, Error> {
         if !paho_fix::in_force() {
             return Err(Error::Unguarded);
         }
@@ -91,7 +110,8 @@ impl Client {
         let make_client = {
             let (settings, shared, refused, events) =
                 (settings.clone(), shared.clone(), refused.clone(), events.clone());
-            Box::new(move || library_client(&settings, &shared, &refused, &events))
+            let shortcut = Arc::new(shortcut);
+            Box::new(move || library_client(&settings, &shared, &refused, &events, &shortcut))
         };
         let (end, ended) = oneshot::channel();
         let link = Link::new(make_client, ways, settings, will_topic, subscriptions, shared.clone(), events)?;
@@ -143,6 +163,7 @@ fn library_client(
     shared: &Arc<Shared>,
     refused: &Arc<AtomicU64>,
     events: &mpsc::Sender<Event>,
+    shortcut: &Arc<Shortcut>,
 ) -> paho_mqtt::Result<AsyncClient> {
     let client = AsyncClient::new(
         CreateOptionsBuilder::new()
@@ -156,13 +177,14 @@ fn library_client(
     // Callbacks run on threads of the library, which hold its global lock: nothing in them waits.
     // Some room is kept for what happens to the connection.
     let reserve = (events.max_capacity() / 2).min(8);
-    let (to, refused, events) = (shared.clone(), refused.clone(), events.clone());
+    let (to, refused, events, shortcut) = (shared.clone(), refused.clone(), events.clone(), shortcut.clone());
     client.set_message_callback(move |_, message| {
         let Some(message) = message else { return };
         if message.topic().is_empty() {
             return; // Emptied by the guard, which has counted it.
         }
-        if events.capacity() <= reserve || events.try_send(Event::Message(incoming(&message))).is_err() {
+        let Some(message) = shortcut(incoming(&message)) else { return };
+        if events.capacity() <= reserve || events.try_send(Event::Message(message)).is_err() {
             refused.fetch_add(1, Relaxed);
             to.signal(Signal::Overrun);
         }

@@ -9,7 +9,7 @@ pub mod paho_fix;
 mod queue;
 pub mod topics;
 
-pub use client::{Client, Error};
+pub use client::{Client, Error, Shortcut};
 pub use message::{Event, Incoming, Outgoing, Protocol, Secret, Settings};
 pub use outbox::{Outbox, OutboxStatus};
 pub use queue::Limits;
