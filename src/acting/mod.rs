@@ -190,7 +190,7 @@ impl Shared {
         body.telling = true;
         while let Some(news) = body.news.pop_front() {
             drop(body);
-            self.tell(news, place);
+            self.tell(news);
             body = self.lock();
         }
         body.telling = false;
@@ -204,12 +204,12 @@ impl Shared {
         }
     }
 
-    fn tell(&self, news: News, place: Place) {
+    fn tell(&self, news: News) {
         match news {
             News::Well(actuator) => self.reporter.well(&actuator),
             News::Fault { actuator, fault, pause } => self.reporter.fault(&actuator, &fault, true, pause),
             News::Gate(Action::Answer { actuator, outcome, route }) => {
-                self.answer(&actuator, &outcome, route, place);
+                self.answer(&actuator, &outcome, route);
             }
             News::Gate(Action::State { actuator, value, by, id }) => self.state(&actuator, &value, by, id.as_deref()),
             News::Gate(Action::Write { .. }) => {} // begun, not told
@@ -231,7 +231,7 @@ impl Shared {
     }
 
     /// Sends the result of a command.
-    fn answer(&self, actuator: &str, outcome: &Outcome, route: Route, place: Place) {
+    fn answer(&self, actuator: &str, outcome: &Outcome, route: Route) {
         let mut result = Map::new();
         result.insert("id".into(), json!(outcome.id));
         result.insert("status".into(), json!(outcome.status()));
@@ -243,10 +243,9 @@ impl Shared {
             result.insert("message".into(), json!(message));
         }
         let result = result.into();
-        let send = if place == Place::Worker { Reporter::send_now } else { Reporter::send };
-        send(&self.reporter, self.reporter.topics().result(actuator), &result, None);
+        self.reporter.send(self.reporter.topics().result(actuator), &result, None);
         if let Some((topic, correlation)) = route {
-            send(&self.reporter, topic, &result, correlation);
+            self.reporter.send(topic, &result, correlation);
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The thread of the connection: connects, subscribes, publishes, and learns what became of it.
 //!
-//! Every call into the library is made here, since each may wait for the library's global lock; but for a worker that
-//! publishes for itself ([`Outbox::send_now`](super::outbox::Outbox::send_now)), whose message is followed here all the
-//! same. What the library's callbacks have to tell comes as signals.
+//! Every call into the library is made here, since each may wait for the library's global lock. What its callbacks have
+//! to tell comes as signals.
 //!
 //! Each connection has a client of the library of its own. One that was used again would keep what it had not written
 //! when the connection broke, and send that before what a broker that lost the session makes fail: messages would
@@ -11,7 +10,7 @@
 
 use super::client::CONNECT_TIMEOUT;
 use super::message::{Event, Outgoing, Protocol, Settings};
-use super::outbox::{Published, Shared, Signal};
+use super::outbox::{Shared, Signal};
 use paho_mqtt::{
     AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, MessageBuilder, Properties,
     PropertyCode, QoS, Token,
@@ -29,7 +28,7 @@ use tracing::{debug, info, warn};
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause: a broker that comes back finds its agents within this, spread over half of it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How soon to try again what a full channel did not take.
+/// How soon to try again what the library or a full channel did not take.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long the goodbye may take, each step.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -68,11 +67,14 @@ pub(super) struct Link {
     /// What the broker said before it closed the connection.
     why: Option<String>,
     operations: HashMap<u64, Operation>,
+    last_operation: u64,
     /// Which connection it is, and how many of its subscriptions are not answered yet.
     connection: u64,
     unanswered: usize,
     /// What happened last to the connection, if the channel was full then.
     untold: Option<Event>,
+    /// Nothing is published before.
+    held_until: Option<Instant>,
     overrun_logged: Option<Instant>,
     stop: Option<Instant>,
 }
@@ -104,6 +106,7 @@ enum Task {
     Hear(Vec<Signal>),
     Tell,
     Connect,
+    Publish(u64, Outgoing),
     End,
 }
 
@@ -135,9 +138,11 @@ impl Link {
             lost: None,
             why: None,
             operations: HashMap::new(),
+            last_operation: 0,
             connection: 0,
             unanswered: 0,
             untold: None,
+            held_until: None,
             overrun_logged: None,
             stop: None,
         })
@@ -153,6 +158,7 @@ impl Link {
                     }
                 }
                 Task::Connect => self.connect(),
+                Task::Publish(number, message) => self.publish(number, message),
                 Task::End => return self.end(),
             }
         }
@@ -164,13 +170,7 @@ impl Link {
         let mut state = shared.lock();
         let mut told_at = None;
         loop {
-            // Whoever publishes for itself can stand still too.
-            if !state.publishing {
-                state.round = Instant::now();
-            }
-            for Published { operation, number, token } in state.published.drain(..) {
-                self.operations.insert(operation, Operation::Publish(number, token));
-            }
+            state.round = Instant::now();
             if !state.signals.is_empty() {
                 return Task::Hear(state.signals.drain(..).collect());
             }
@@ -188,13 +188,14 @@ impl Link {
                 Phase::Waiting(at) => Some(at),
                 Phase::Connecting | Phase::Connected => None,
             };
-            let published;
-            (state, published) = shared.publish(state);
-            if published {
-                continue;
+            self.held_until = self.held_until.filter(|until| *until > now);
+            if connected
+                && self.held_until.is_none()
+                && let Some((number, message)) = state.queue.next()
+            {
+                return Task::Publish(number, message);
             }
-            let held_until = state.held_until.filter(|until| *until > now);
-            let until = [told_at, self.stop, connect_at, held_until].into_iter().flatten().min();
+            let until = [told_at, self.stop, connect_at, self.held_until].into_iter().flatten().min();
             state = shared.wait(state, until);
         }
     }
@@ -204,11 +205,6 @@ impl Link {
             Signal::Complete(number) => {
                 if let Some(operation) = self.operations.remove(&number) {
                     self.follow(number, operation);
-                }
-            }
-            Signal::Completed(number, result) => {
-                if let Some(operation) = self.operations.remove(&number) {
-                    self.complete(operation, result);
                 }
             }
             Signal::Closing(why) => self.why = Some(why),
@@ -269,10 +265,7 @@ impl Link {
         {
             self.start(Operation::Greeting(token));
         }
-        let mut state = self.shared.lock();
-        state.queue.connected();
-        state.client = Some(self.client.clone());
-        drop(state);
+        self.shared.lock().queue.connected();
         if self.unanswered == 0 {
             self.tell(Event::Connected);
         }
@@ -296,14 +289,26 @@ impl Link {
         }
     }
 
+    fn publish(&mut self, number: u64, message: Outgoing) {
+        match self.client.try_publish(to_library(message)) {
+            Ok(token) => self.start(Operation::Publish(number, token)),
+            Err(error) => {
+                // The connection has just been lost, which a signal will tell.
+                debug!("not published: {error}");
+                self.held_until = Some(Instant::now() + MOMENT);
+                self.shared.lock().queue.lost(number);
+            }
+        }
+    }
+
     fn start(&mut self, operation: Operation) {
-        let number = self.shared.lock().new_operation();
-        self.follow(number, operation);
+        self.last_operation += 1;
+        self.follow(self.last_operation, operation);
     }
 
     /// Ends the operation if it is complete, and else asks for a signal when it will be.
     fn follow(&mut self, number: u64, mut operation: Operation) {
-        let waker = Completion::waker(number, &self.shared);
+        let waker = Waker::from(Arc::new(Completion { number, shared: self.shared.clone() }));
         let mut context = Context::from_waker(&waker);
         let poll = match &mut operation {
             Operation::Publish(_, token) | Operation::Greeting(token) => Pin::new(token).poll(&mut context),
@@ -356,10 +361,7 @@ impl Link {
         }
         match (self.make_client)() {
             // The new one is made before the old one goes: the library ends its threads with its last client.
-            Ok(client) => {
-                self.shared.reclaim();
-                drop(std::mem::replace(&mut self.client, client));
-            }
+            Ok(client) => drop(std::mem::replace(&mut self.client, client)),
             Err(error) => return warn!("no connection to the broker any more: {error}"),
         }
         take_back(&self.shared, self.operations.drain());
@@ -394,7 +396,6 @@ impl Link {
     }
 
     fn end(mut self) {
-        self.shared.reclaim();
         if matches!(self.phase, Phase::Connecting) {
             // The library must not be left while it connects.
             let connect = self.operations.extract_if(|_, operation| matches!(operation, Operation::Connect(_))).next();
@@ -438,17 +439,14 @@ impl Link {
 fn take_back(shared: &Shared, operations: impl IntoIterator<Item = (u64, Operation)>) {
     let mut state = shared.lock();
     state.queue.disconnected();
-    let published: Vec<_> = state.published.drain(..).map(|published| published.number).collect();
-    let followed = operations.into_iter().filter_map(|(_, operation)| match operation {
-        Operation::Publish(number, _) => Some(number),
-        _ => None,
-    });
-    for number in followed.chain(published) {
-        state.queue.lost(number);
+    for (_, operation) in operations {
+        if let Operation::Publish(number, _) = operation {
+            state.queue.lost(number);
+        }
     }
 }
 
-pub(super) fn to_library(message: Outgoing) -> Message {
+fn to_library(message: Outgoing) -> Message {
     let mut properties = Properties::new();
     if let Some(expiry) = message.expiry {
         // Whole seconds: rather a bit longer than not at all.
@@ -474,15 +472,9 @@ pub(super) fn to_library(message: Outgoing) -> Message {
 }
 
 /// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.
-pub(super) struct Completion {
+struct Completion {
     number: u64,
     shared: Arc<Shared>,
-}
-
-impl Completion {
-    pub(super) fn waker(number: u64, shared: &Arc<Shared>) -> Waker {
-        Waker::from(Arc::new(Self { number, shared: Arc::clone(shared) }))
-    }
 }
 
 impl Wake for Completion {

@@ -1,28 +1,20 @@
 //! The outbox: what waits until the broker has acknowledged it.
 
-use super::link::{Completion, to_library};
 use super::message::Outgoing;
-use super::queue::{Limits, Number, Queue};
+use super::queue::{Limits, Queue};
 use crate::config::Store;
 use bytes::Bytes;
-use paho_mqtt::{AsyncClient, DeliveryToken};
 use std::collections::VecDeque;
-use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tracing::debug;
 
-/// How soon to try again what the library did not take.
-const MOMENT: Duration = Duration::from_millis(100);
 /// The thread of the connection asks for something to do at least this often.
 const ROUND: Duration = Duration::from_secs(1);
 
 /// A handle of the outbox; all of its clones are the same outbox.
 ///
-/// No method waits for the network, and all but [`send_now`](Self::send_now) may be called from any thread, before there is
-/// a connection too. What was given is kept until the broker has acknowledged it, and sent again when that fails: receivers may see it twice.
+/// No method waits for the network, and all may be called from any thread, before there is a connection too. What was
+/// given is kept until the broker has acknowledged it, and sent again when that fails: receivers may see it twice.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     shared: Arc<Shared>,
@@ -50,16 +42,7 @@ pub struct OutboxStatus {
 impl Outbox {
     /// An empty outbox with these bounds.
     pub fn new(limits: Limits) -> Self {
-        let state = State {
-            queue: Queue::new(limits),
-            signals: VecDeque::new(),
-            round: Instant::now(),
-            client: None,
-            publishing: false,
-            published: Vec::new(),
-            operations: 0,
-            held_until: None,
-        };
+        let state = State { queue: Queue::new(limits), signals: VecDeque::new(), round: Instant::now() };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
@@ -93,17 +76,6 @@ impl Outbox {
     pub fn send(&self, message: Outgoing) {
         self.shared.lock().queue.send(message);
         self.shared.changed.notify_one();
-    }
-
-    /// Like [`send`](Self::send), and what is next leaves on this thread, if the connection is free, rather than on its own:
-    /// that spares the time in which that one wakes up. For workers only, since the library's lock may be waited for.
-    pub fn send_now(&self, message: Outgoing) {
-        let mut state = self.shared.lock();
-        state.queue.send(message);
-        let (state, _) = self.shared.publish(state);
-        if state.queue.depth() > 0 {
-            self.shared.changed.notify_one();
-        }
     }
 
     /// How it is doing.
@@ -144,42 +116,12 @@ pub(super) struct Shared {
     changed: Condvar,
 }
 
+#[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) signals: VecDeque<Signal>,
     /// When the thread of the connection last asked for something to do.
     pub(super) round: Instant,
-    /// The library's client, while there is a connection.
-    pub(super) client: Option<AsyncClient>,
-    /// Whether somebody is publishing. Only one does at a time, for the sake of the order.
-    pub(super) publishing: bool,
-    /// What was published, for the thread of the connection to see to.
-    pub(super) published: Vec<Published>,
-    /// How many operations of the library were begun.
-    pub(super) operations: u64,
-    /// Nothing is published before.
-    pub(super) held_until: Option<Instant>,
-}
-
-/// What is on its way.
-pub(super) struct Published {
-    pub(super) operation: u64,
-    /// Its number in the queue.
-    pub(super) number: Number,
-    pub(super) token: DeliveryToken,
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("queue", &self.queue).field("signals", &self.signals).finish_non_exhaustive()
-    }
-}
-
-impl State {
-    pub(super) fn new_operation(&mut self) -> u64 {
-        self.operations += 1;
-        self.operations
-    }
 }
 
 /// What the thread of the connection is told.
@@ -187,8 +129,6 @@ impl State {
 pub(super) enum Signal {
     /// The operation with this number is complete.
     Complete(u64),
-    /// The operation with this number is complete, with a result that its token gives once only.
-    Completed(u64, paho_mqtt::Result<()>),
     /// The broker says that it will close the connection, and why.
     Closing(String),
     /// The connection is lost.
@@ -217,58 +157,6 @@ impl Shared {
             signals.push_back(signal);
         }
         self.changed.notify_one();
-    }
-
-    /// Publishes what is next, on this thread and without the lock, and says whether it did. Whoever comes while somebody
-    /// is at it leaves it to the thread of the connection, which is told afterwards.
-    pub(super) fn publish<'a>(
-        self: &'a Arc<Self>,
-        mut state: MutexGuard<'a, State>,
-    ) -> (MutexGuard<'a, State>, bool) {
-        if state.publishing || state.held_until.is_some_and(|until| until > Instant::now()) {
-            return (state, false);
-        }
-        let Some(client) = state.client.clone() else { return (state, false) };
-        let Some((number, message)) = state.queue.next() else { return (state, false) };
-        let operation = state.new_operation();
-        state.publishing = true;
-        drop(state);
-        let result = client.try_publish(to_library(message));
-        // Here, since the thread of the connection may give it up now.
-        drop(client);
-        let mut state = self.lock();
-        state.publishing = false;
-        match result {
-            Ok(mut token) => {
-                state.published.push(Published { operation, number, token: token.clone() });
-                drop(state);
-                // After it can be found, and without the lock, which the waker takes.
-                let waker = Completion::waker(operation, self);
-                if let Poll::Ready(result) = Pin::new(&mut token).poll(&mut Context::from_waker(&waker)) {
-                    self.signal(Signal::Completed(operation, result));
-                }
-                state = self.lock();
-            }
-            Err(error) => {
-                // The connection has just been lost, which a signal will tell.
-                debug!("not published: {error}");
-                state.held_until = Some(Instant::now() + MOMENT);
-                state.queue.lost(number);
-            }
-        }
-        if state.client.is_none() || state.queue.depth() > 0 {
-            self.changed.notify_one();
-        }
-        (state, true)
-    }
-
-    /// When this returns, nobody else uses the library's client any more.
-    pub(super) fn reclaim(&self) {
-        let mut state = self.lock();
-        state.client = None;
-        while state.publishing {
-            state = self.wait(state, None);
-        }
     }
 
     /// Waits for a change, until then at most, and not for longer than a round.
