@@ -30,10 +30,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// First pause before an actuator that could not be opened is looked for again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Longest time that an actuator which is removed has to become safe.
+/// Longest time that somebody waits for an actuator which is removed to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
 /// How often an output is looked at between writes: it may have lost its power, or its chip.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK: Duration = Duration::from_secs(10);
 /// Orders that may wait; beyond, commands are refused.
 const ORDERS: usize = 256;
 /// The loop goes round at least this often.
@@ -51,9 +51,9 @@ enum Order {
 /// An actuator that is let go once it is safe.
 struct Removal {
     actuator: String,
-    /// When it is let go even if it could not be made safe.
+    /// When nobody waits for that any more.
     until: Instant,
-    done: oneshot::Sender<()>,
+    done: Option<oneshot::Sender<()>>,
 }
 
 /// Where the answer to a command goes beside `B/A/E/result`: MQTT 5's response topic and correlation data.
@@ -119,11 +119,15 @@ impl Acting {
         self.tell(Order::Add(Box::new(config))).await;
     }
 
-    /// An actuator goes to `safe` and is let go.
+    /// An actuator goes to `safe` and is let go. Returns when it is safe, or when that takes long.
     pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
-        self.tell(Order::Remove(Removal { actuator: actuator.to_owned(), until: Instant::now() + REMOVAL, done }))
-            .await;
+        self.tell(Order::Remove(Removal {
+            actuator: actuator.to_owned(),
+            until: Instant::now() + REMOVAL,
+            done: Some(done),
+        }))
+        .await;
         let _ = gone.await;
     }
 
@@ -215,7 +219,7 @@ impl Task {
             Order::Broker(connected) => self.gate.broker(connected, now),
             Order::Add(config) => self.add(*config, now),
             Order::Remove(removal) => {
-                self.gate.make_safe(&removal.actuator, now);
+                self.gate.retire(&removal.actuator, now);
                 self.removing.push(removal);
             }
             Order::Stop { done } => {
@@ -227,6 +231,8 @@ impl Task {
 
     fn add(&mut self, config: ActuatorConfig, now: Instant) {
         let id = config.id.clone();
+        // One of the same id that could not be made safe yet gives way: the new one gets its `initial`.
+        self.removing.retain(|removal| removal.actuator != id);
         let rules = Rules {
             control: config.spec.control(),
             safe: config.safe.clone(),
@@ -373,17 +379,24 @@ impl Task {
     /// Tells those who wait for actuators to be safe.
     fn settle(&mut self) {
         let now = Instant::now();
-        let gone =
-            self.removing.extract_if(.., |removal| removal.until <= now || self.gate.is_settled(&removal.actuator));
-        for Removal { actuator, done, .. } in gone.collect::<Vec<_>>() {
-            if !self.gate.is_settled(&actuator) {
-                error!("{actuator}: removed, but it could not be made safe");
+        let (gate, hands) = (&mut self.gate, &mut self.hands);
+        self.removing.retain_mut(|Removal { actuator, until, done }| {
+            let settled = gate.is_settled(actuator);
+            if settled {
+                gate.remove(actuator);
+                hands.remove(actuator);
             }
-            self.gate.remove(&actuator);
-            self.hands.remove(&actuator);
-            // Whoever waited may have gone.
-            let _ = done.send(());
-        }
+            if (settled || *until <= now)
+                && let Some(done) = done.take()
+            {
+                if !settled {
+                    error!("{actuator}: removed, but it could not be made safe yet; that is tried on and on");
+                }
+                // Whoever waited may have gone.
+                let _ = done.send(());
+            }
+            !settled
+        });
         if self.gate.actuators().all(|id| self.gate.is_settled(id))
             && let Some(done) = self.stopping.take_if(|_| self.work.is_empty())
         {
