@@ -4,3 +4,4 @@ mod conventions;
 mod faults;
 mod rig;
 mod round_trip;
+mod serial;
