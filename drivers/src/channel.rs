@@ -18,7 +18,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    const fn measurement(unit: &'static str, device_class: &'static str, precision: u8) -> Self {
+    pub(crate) const fn measurement(unit: &'static str, device_class: &'static str, precision: u8) -> Self {
         Self { unit: Some(unit), device_class: Some(device_class), state_class: Some("measurement"), precision }
     }
 
@@ -30,6 +30,8 @@ impl Quantity {
     pub const PRESSURE: Self = Self::measurement("hPa", "atmospheric_pressure", 2);
     /// Voltage in V.
     pub const VOLTAGE: Self = Self::measurement("V", "voltage", 4);
+    /// Carbon dioxide in ppm.
+    pub const CO2: Self = Self::measurement("ppm", "carbon_dioxide", 0);
     /// Plain on or off.
     pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
 }

@@ -15,6 +15,7 @@ pub mod options;
 pub mod port;
 pub mod reference;
 pub mod sensor;
+pub mod serial;
 pub mod sim;
 pub mod value;
 
@@ -22,6 +23,10 @@ pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
 pub mod mcp3008;
+pub mod mhz19;
+pub mod nmea_gps;
+pub mod pms5003;
+pub mod serial_lines;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp117;
@@ -33,7 +38,7 @@ pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Role, Spec};
 pub use fault::{Fault, FaultKind, Next};
-pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
+pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -42,6 +47,10 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &mcp3008::DRIVER,
+    &mhz19::DRIVER,
+    &nmea_gps::DRIVER,
+    &pms5003::DRIVER,
+    &serial_lines::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp117::DRIVER,
