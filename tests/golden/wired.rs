@@ -1,8 +1,10 @@
 //! Simulated buses with a record of lines beside that of transfers, and with faults that strike once.
 
-use halyard::bus::{Bus, Edges, Simulated};
+use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName};
-use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, OutputLine, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+};
 use halyard_drivers::sim::{I2cBus, I2cFaults, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -77,7 +79,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
-            At::Line(_) => std::mem::take(&mut *self.control.lines.lock().unwrap()),
+            At::Line(_) | At::Serial(_) => std::mem::take(&mut *self.control.lines.lock().unwrap()),
         }
     }
 
@@ -86,7 +88,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
-            At::Line(_) => {}
+            At::Line(_) | At::Serial(_) => {}
         }
     }
 }
@@ -113,6 +115,10 @@ impl Bus for Wired {
         self.control.wait();
         let inner = Struck { inner: self.simulated.input(line, settings)?, control: self.control.clone() };
         Ok(Box::new(Noted { inner, line: line.clone() }))
+    }
+
+    fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
+        self.simulated.serial(port, settings)
     }
 }
 
