@@ -24,6 +24,7 @@ pub mod digital_input;
 pub mod mcp3008;
 pub mod sht4x;
 pub mod switch;
+pub mod tmp102;
 pub mod tmp117;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub static DRIVERS: &[&Driver] = &[
     &mcp3008::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
+    &tmp102::DRIVER,
     &tmp117::DRIVER,
 ];
 
