@@ -21,6 +21,7 @@ pub mod value;
 pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
+pub mod lm75;
 pub mod mcp3008;
 pub mod sht4x;
 pub mod switch;
@@ -42,6 +43,7 @@ pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
+    &lm75::DRIVER,
     &mcp3008::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
