@@ -23,6 +23,7 @@ pub mod bme280;
 pub mod digital_input;
 pub mod lm75;
 pub mod mcp3008;
+pub mod mcp9808;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp102;
@@ -45,6 +46,7 @@ pub static DRIVERS: &[&Driver] = &[
     &digital_input::DRIVER,
     &lm75::DRIVER,
     &mcp3008::DRIVER,
+    &mcp9808::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp102::DRIVER,
