@@ -22,6 +22,7 @@ pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
 pub mod lm75;
+pub mod max31855;
 pub mod mcp3008;
 pub mod mcp9808;
 pub mod sht4x;
@@ -45,6 +46,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &lm75::DRIVER,
+    &max31855::DRIVER,
     &mcp3008::DRIVER,
     &mcp9808::DRIVER,
     &sht4x::DRIVER,
