@@ -21,6 +21,7 @@ pub mod value;
 pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
+pub mod ina219;
 pub mod lm75;
 pub mod max31855;
 pub mod mcp3008;
@@ -45,6 +46,7 @@ pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
+    &ina219::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
     &mcp3008::DRIVER,
