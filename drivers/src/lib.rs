@@ -22,6 +22,7 @@ pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
 pub mod ina219;
+pub mod ina226;
 pub mod lm75;
 pub mod max31855;
 pub mod mcp3008;
@@ -47,6 +48,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &ina219::DRIVER,
+    &ina226::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
     &mcp3008::DRIVER,
