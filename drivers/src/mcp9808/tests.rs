@@ -6,7 +6,7 @@ use crate::tests::rig::{Rig, sample};
 
 const PLACE: Attachment = Attachment::I2c { addresses: &[0x18] };
 
-/// Example 5-1 of the datasheet in its own terms: masks, then bytes.
+/// Example 5-1 of the datasheet in its own terms: masks, then bytes. What it computes below 0 °C lacks the sign.
 fn example_of_the_datasheet(upper: u8, lower: u8) -> f64 {
     let (upper, lower) = (f64::from(upper & 0x1F), f64::from(lower));
     if upper < 16.0 { upper * 16.0 + lower / 16.0 } else { (upper - 16.0) * 16.0 + lower / 16.0 - 256.0 }
@@ -14,7 +14,7 @@ fn example_of_the_datasheet(upper: u8, lower: u8) -> f64 {
 
 #[test]
 fn conversion_of_the_datasheet() {
-    // Section 5.1.3, figure 5-5: the bytes of 25.25 °C, with two flags.
+    // With two flags of the limits.
     assert_eq!(celsius(0xC194), Ok(25.25));
     for (code, expected) in [(0x07D0, 125.0), (0x0001, 0.0625), (0x0000, 0.0), (0x1FFF, -0.0625), (0x1D80, -40.0)] {
         assert_eq!(celsius(code), Ok(expected), "{code:#06x}");
