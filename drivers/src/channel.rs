@@ -34,6 +34,8 @@ impl Quantity {
     pub const CURRENT: Self = Self::measurement("A", "current", 4);
     /// Electric power in W.
     pub const POWER: Self = Self::measurement("W", "power", 3);
+    /// Carbon dioxide in ppm.
+    pub const CARBON_DIOXIDE: Self = Self::measurement("ppm", "carbon_dioxide", 0);
     /// Plain on or off.
     pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
 }

@@ -27,6 +27,7 @@ pub mod lm75;
 pub mod max31855;
 pub mod mcp3008;
 pub mod mcp9808;
+pub mod scd4x;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp102;
@@ -53,6 +54,7 @@ pub static DRIVERS: &[&Driver] = &[
     &max31855::DRIVER,
     &mcp3008::DRIVER,
     &mcp9808::DRIVER,
+    &scd4x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp102::DRIVER,
