@@ -4,7 +4,7 @@ use crate::sim::clock::now;
 use crate::sim::{Part, SpiPart};
 use std::time::{Duration, Instant};
 
-/// "Thermal Characteristics": the longest time of a conversion.
+/// The longest time of a conversion.
 const CONVERSION: Duration = Duration::from_millis(100);
 
 /// The part.
