@@ -57,7 +57,7 @@ const VOLTAGE: usize = 0;
 const CURRENT: usize = 1;
 const POWER: usize = 2;
 
-/// "Recommended Operating Conditions": the highest voltage at the pins in V.
+/// "Overview": the highest voltage of the bus in V.
 const HIGHEST_VOLTAGE: f64 = 26.0;
 
 /// "Register Maps": the registers.

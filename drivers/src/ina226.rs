@@ -56,9 +56,9 @@ const VOLTAGE: usize = 0;
 const CURRENT: usize = 1;
 const POWER: usize = 2;
 
-/// "Recommended Operating Conditions": the highest voltage at the pins in V.
+/// "Electrical Characteristics": the highest voltage of the bus in V.
 const HIGHEST_VOLTAGE: f64 = 36.0;
-/// "Shunt Voltage Register": the highest voltage over the shunt in mV.
+/// "Electrical Characteristics": the highest voltage over the shunt in mV.
 const FULL_SCALE_MV: f64 = 81.92;
 
 /// "Register Information": the registers.

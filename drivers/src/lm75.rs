@@ -5,7 +5,7 @@
 //!
 //! The part has no identity register. It is known by its configuration register: one byte that gives back what was
 //! written to it, with its three highest bits zero. That tells it from its neighbours at these addresses, but not from
-//! the many parts that copy it. Those of nine bits, such as National's LM75, are read with `bits: 9`.
+//! the many parts that copy it. Those of nine bits, such as the LM75A of Texas Instruments, are read with `bits: 9`.
 //!
 //! It sleeps between measurements. There is no single conversion and no flag of its end: it is woken, and left alone
 //! for as long as a conversion takes. Its output OS, which is set by a comparison with limits, is not used.
@@ -66,8 +66,8 @@ const MARK: u8 = 0b01 << 3;
 /// The same: six faults. For the check of the part only.
 const OTHER_MARK: u8 = 0b11 << 3;
 
-/// How long a conversion takes in µs. The LM75A's is 100 ms typically; the slowest of the compatible ones, National's
-/// LM75, has a maximum of 300 ms.
+/// How long a conversion takes in µs: at most 300 ms with the slowest of them (Texas Instruments, LM75A, SNOS808O;
+/// typically 100 ms). Any access meanwhile starts it anew, so the part is left alone.
 const CONVERSION_TIME_US: u32 = 300_000;
 
 /// Options of the `lm75` driver.

@@ -1,7 +1,8 @@
 //! Driver for the MAX31855 thermocouple converter of Maxim.
 //!
 //! Source: Maxim, "MAX31855 Cold-Junction Compensated Thermocouple-to-Digital Converter", 19-5793, revision 5 of
-//! January 2015; tables and sections are named from it.
+//! January 2015; tables and sections are named from it. Its section on timing was not at hand: what is said here of
+//! conversions and the clock rests on other drivers.
 //!
 //! SPI has no acknowledge, and the part no identity: it only sends 32 bits. Two of them always read 0, so that a line
 //! that nobody drives, and that is pulled up, is noticed. A line that is stuck low would read as 0 °C at both ends of

@@ -86,7 +86,7 @@ impl Default for Options {
 }
 
 choice! {
-    /// Size of a step in °C (section 5.2.4, table 5-2).
+    /// Size of a step in °C (section 5.2.4).
     pub enum Resolution {
         /// 30 ms
         Half = 0.5,

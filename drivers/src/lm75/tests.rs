@@ -6,7 +6,7 @@ use crate::tests::rig::{Rig, sample};
 
 const PLACE: Attachment = Attachment::I2c { addresses: &[0x48] };
 
-/// Section 7.4.3, table 10: eleven bits.
+/// Section 7.4.3: eleven bits, with the values of table 10.
 #[test]
 fn codes_of_11_bits() {
     for (code, expected) in [

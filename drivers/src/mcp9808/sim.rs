@@ -44,7 +44,7 @@ fn signed(register: u16) -> i16 {
 }
 
 impl Model {
-    /// Section 5.2.4, table 5-2: the typical time and a quarter more; the bits below a step stay clear.
+    /// Section 5.2.4: the typical time and a quarter more; the bits below a step stay clear.
     #[allow(clippy::cast_possible_truncation)] // clamped
     fn convert(&mut self) {
         let (time_ms, unused) = [(30, 3), (65, 2), (130, 1), (250, 0)][usize::from(self.resolution)];
