@@ -30,8 +30,12 @@ impl Quantity {
     pub const PRESSURE: Self = Self::measurement("hPa", "atmospheric_pressure", 2);
     /// Voltage in V.
     pub const VOLTAGE: Self = Self::measurement("V", "voltage", 4);
+    /// Electric current in A.
+    pub const CURRENT: Self = Self::measurement("A", "current", 4);
+    /// Electric power in W.
+    pub const POWER: Self = Self::measurement("W", "power", 3);
     /// Carbon dioxide in ppm.
-    pub const CO2: Self = Self::measurement("ppm", "carbon_dioxide", 0);
+    pub const CARBON_DIOXIDE: Self = Self::measurement("ppm", "carbon_dioxide", 0);
     /// Plain on or off.
     pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
 }

@@ -22,13 +22,20 @@ pub mod value;
 pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
+pub mod ina219;
+pub mod ina226;
+pub mod lm75;
+pub mod max31855;
 pub mod mcp3008;
+pub mod mcp9808;
 pub mod mhz19;
 pub mod nmea_gps;
 pub mod pms5003;
+pub mod scd4x;
 pub mod serial_lines;
 pub mod sht4x;
 pub mod switch;
+pub mod tmp102;
 pub mod tmp117;
 
 #[cfg(test)]
@@ -46,13 +53,20 @@ pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
+    &ina219::DRIVER,
+    &ina226::DRIVER,
+    &lm75::DRIVER,
+    &max31855::DRIVER,
     &mcp3008::DRIVER,
+    &mcp9808::DRIVER,
     &mhz19::DRIVER,
     &nmea_gps::DRIVER,
     &pms5003::DRIVER,
+    &scd4x::DRIVER,
     &serial_lines::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
+    &tmp102::DRIVER,
     &tmp117::DRIVER,
 ];
 

@@ -81,7 +81,7 @@ impl SerialSpec for Options {
     fn channels(&self) -> Vec<Channel> {
         let temperature = Quantity { precision: 0, ..Quantity::TEMPERATURE };
         vec![
-            Channel::number("co2", Quantity::CO2, CO2_RANGE),
+            Channel::number("co2", Quantity::CARBON_DIOXIDE, CO2_RANGE),
             Channel::number("temperature", temperature, TEMPERATURE_RANGE),
         ]
     }
