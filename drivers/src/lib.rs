@@ -18,10 +18,13 @@ pub mod sensor;
 pub mod sim;
 pub mod value;
 
+mod checksum;
+
 pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
 pub mod mcp3008;
+pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp117;
@@ -42,6 +45,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &mcp3008::DRIVER,
+    &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp117::DRIVER,
