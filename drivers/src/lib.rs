@@ -23,6 +23,7 @@ mod checksum;
 pub mod ads1115;
 pub mod bme280;
 pub mod digital_input;
+pub mod htu21;
 pub mod mcp3008;
 pub mod sht3x;
 pub mod sht4x;
@@ -44,6 +45,7 @@ pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
+    &htu21::DRIVER,
     &mcp3008::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
