@@ -21,6 +21,7 @@ pub mod value;
 mod checksum;
 
 pub mod ads1115;
+pub mod aht20;
 pub mod bme280;
 pub mod digital_input;
 pub mod htu21;
@@ -43,6 +44,7 @@ pub use value::Value;
 /// Every driver there is, by name. The tests of this crate walk it.
 pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
+    &aht20::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &htu21::DRIVER,
