@@ -24,6 +24,7 @@ pub mod ads1115;
 pub mod aht20;
 pub mod bme280;
 pub mod digital_input;
+pub mod hdc1080;
 pub mod htu21;
 pub mod mcp3008;
 pub mod sht3x;
@@ -47,6 +48,7 @@ pub static DRIVERS: &[&Driver] = &[
     &aht20::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
+    &hdc1080::DRIVER,
     &htu21::DRIVER,
     &mcp3008::DRIVER,
     &sht3x::DRIVER,
