@@ -22,6 +22,7 @@ mod checksum;
 
 pub mod ads1115;
 pub mod aht20;
+pub mod bh1750;
 pub mod bme280;
 pub mod digital_input;
 pub mod hdc1080;
@@ -46,6 +47,7 @@ pub use value::Value;
 pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
     &aht20::DRIVER,
+    &bh1750::DRIVER,
     &bme280::DRIVER,
     &digital_input::DRIVER,
     &hdc1080::DRIVER,
