@@ -24,6 +24,7 @@ pub mod ads1115;
 pub mod aht20;
 pub mod bh1750;
 pub mod bme280;
+pub mod bmp388;
 pub mod digital_input;
 pub mod hdc1080;
 pub mod htu21;
@@ -49,6 +50,7 @@ pub static DRIVERS: &[&Driver] = &[
     &aht20::DRIVER,
     &bh1750::DRIVER,
     &bme280::DRIVER,
+    &bmp388::DRIVER,
     &digital_input::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
