@@ -33,6 +33,7 @@ pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp117;
+pub mod veml7700;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp117::DRIVER,
+    &veml7700::DRIVER,
 ];
 
 /// The driver of this name.
