@@ -33,6 +33,7 @@ pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
 pub mod tmp117;
+pub mod tsl2591;
 pub mod veml7700;
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sht4x::DRIVER,
     &switch::DRIVER,
     &tmp117::DRIVER,
+    &tsl2591::DRIVER,
     &veml7700::DRIVER,
 ];
 
