@@ -28,6 +28,8 @@ impl Quantity {
     pub const HUMIDITY: Self = Self::measurement("%", "humidity", 1);
     /// Air pressure in hPa.
     pub const PRESSURE: Self = Self::measurement("hPa", "atmospheric_pressure", 2);
+    /// Illuminance in lx.
+    pub const ILLUMINANCE: Self = Self::measurement("lx", "illuminance", 1);
     /// Voltage in V.
     pub const VOLTAGE: Self = Self::measurement("V", "voltage", 4);
     /// Electric current in A.
