@@ -153,7 +153,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("halyard: {}", failure.message);
+            // A problem in a file begins with the file's name, as editors know it.
+            let own = if failure.code == code::CONFIGURATION { "" } else { "halyard: " };
+            eprintln!("{own}{}", failure.message);
             ExitCode::from(failure.code)
         }
     }

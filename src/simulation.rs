@@ -140,8 +140,12 @@ pub async fn run(mut scene: Scene, cancel: CancellationToken) {
 }
 
 fn measured(sensor: &SensorConfig, stage: &impl Stage) -> Option<Measured> {
-    let Source::Sampled { spec, .. } = &sensor.source else { return None };
-    Some(Measured { id: sensor.id.clone(), part: stage.part(&sensor.at)?, channels: spec.channels() })
+    let channels = match &sensor.source {
+        Source::Sampled { spec, .. } => spec.channels(),
+        Source::Serial { spec, .. } => spec.channels(),
+        Source::Edges { .. } => return None,
+    };
+    Some(Measured { id: sensor.id.clone(), part: stage.part(&sensor.at)?, channels })
 }
 
 /// A second driver on an actuator's line, which only ever reads: it knows what level is on.

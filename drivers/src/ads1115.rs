@@ -253,14 +253,25 @@ impl<I: I2c, D: DelayNs> Ads1115<I, D> {
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, options };
         // Two of them: one could be what another part happens to hold.
+        let mut idle = false;
         for pins in [Pins::A0A1, Pins::A3] {
             let written = config(pins, &part.options);
             part.write_config(written)?;
-            let found = part.read_config()? & !OS;
+            let config = part.read_config()?;
+            idle = config & OS != 0;
+            let found = config & !OS;
             if found != written {
                 return Err(Fault::wrong_chip(format!(
                     "the configuration register holds {found:#06x} after {written:#06x} was written: not an ADS1115"
                 )));
+            }
+        }
+        // A register of another part may keep what is written; only this one says that nothing runs, at the latest when
+        // a conversion that was started before has ended.
+        if !idle {
+            part.delay.delay_us(Rate::R8.time_us());
+            if part.read_config()? & OS == 0 {
+                return Err(Fault::wrong_chip("the configuration register never says idle: not an ADS1115"));
             }
         }
         Ok(part)

@@ -18,7 +18,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    const fn measurement(unit: &'static str, device_class: &'static str, precision: u8) -> Self {
+    pub(crate) const fn measurement(unit: &'static str, device_class: &'static str, precision: u8) -> Self {
         Self { unit: Some(unit), device_class: Some(device_class), state_class: Some("measurement"), precision }
     }
 
@@ -28,8 +28,16 @@ impl Quantity {
     pub const HUMIDITY: Self = Self::measurement("%", "humidity", 1);
     /// Air pressure in hPa.
     pub const PRESSURE: Self = Self::measurement("hPa", "atmospheric_pressure", 2);
+    /// Illuminance in lx.
+    pub const ILLUMINANCE: Self = Self::measurement("lx", "illuminance", 1);
     /// Voltage in V.
     pub const VOLTAGE: Self = Self::measurement("V", "voltage", 4);
+    /// Electric current in A.
+    pub const CURRENT: Self = Self::measurement("A", "current", 4);
+    /// Electric power in W.
+    pub const POWER: Self = Self::measurement("W", "power", 3);
+    /// Carbon dioxide in ppm.
+    pub const CARBON_DIOXIDE: Self = Self::measurement("ppm", "carbon_dioxide", 0);
     /// Plain on or off.
     pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
 }

@@ -2,7 +2,7 @@
 
 use crate::actuator::ActuatorSpec;
 use crate::options::{Node, Problem};
-use crate::sensor::{EdgeSpec, SensorSpec};
+use crate::sensor::{EdgeSpec, SensorSpec, SerialSpec};
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub enum Attachment {
     InputLine,
     /// `line`: a GPIO line to drive.
     OutputLine,
+    /// `port`: a serial port.
+    Serial,
 }
 
 /// Whether a driver belongs below `sensors` or `actuators`.
@@ -38,6 +40,8 @@ pub enum Spec {
     Sensor(Arc<dyn SensorSpec>),
     /// Told by edges.
     Edge(Arc<dyn EdgeSpec>),
+    /// On a serial port: talks by itself, or is asked at intervals.
+    Serial(Arc<dyn SerialSpec>),
     /// Driven.
     Actuator(Arc<dyn ActuatorSpec>),
 }

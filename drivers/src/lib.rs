@@ -9,22 +9,43 @@
 
 pub mod actuator;
 pub mod channel;
+mod checksum;
 pub mod driver;
 pub mod fault;
 pub mod options;
 pub mod port;
 pub mod reference;
 pub mod sensor;
+pub mod serial;
 pub mod sim;
 pub mod value;
 
 pub mod ads1115;
+pub mod aht20;
+pub mod bh1750;
 pub mod bme280;
+pub mod bmp388;
 pub mod digital_input;
+pub mod hdc1080;
+pub mod htu21;
+pub mod ina219;
+pub mod ina226;
+pub mod lm75;
+pub mod max31855;
 pub mod mcp3008;
+pub mod mcp9808;
+pub mod mhz19;
+pub mod nmea_gps;
+pub mod pms5003;
+pub mod scd4x;
+pub mod serial_lines;
+pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
+pub mod tmp102;
 pub mod tmp117;
+pub mod tsl2591;
+pub mod veml7700;
 
 #[cfg(test)]
 mod tests;
@@ -33,18 +54,37 @@ pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Role, Spec};
 pub use fault::{Fault, FaultKind, Next};
-pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec};
+pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
 pub static DRIVERS: &[&Driver] = &[
     &ads1115::DRIVER,
+    &aht20::DRIVER,
+    &bh1750::DRIVER,
     &bme280::DRIVER,
+    &bmp388::DRIVER,
     &digital_input::DRIVER,
+    &hdc1080::DRIVER,
+    &htu21::DRIVER,
+    &ina219::DRIVER,
+    &ina226::DRIVER,
+    &lm75::DRIVER,
+    &max31855::DRIVER,
     &mcp3008::DRIVER,
+    &mcp9808::DRIVER,
+    &mhz19::DRIVER,
+    &nmea_gps::DRIVER,
+    &pms5003::DRIVER,
+    &scd4x::DRIVER,
+    &serial_lines::DRIVER,
+    &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
+    &tmp102::DRIVER,
     &tmp117::DRIVER,
+    &tsl2591::DRIVER,
+    &veml7700::DRIVER,
 ];
 
 /// The driver of this name.

@@ -185,3 +185,37 @@ pub struct InputSettings {
     /// The kernel reports an edge when the level held for this long; zero turns it off.
     pub debounce: Duration,
 }
+
+/// How a serial port is set up. There is no flow control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SerialSettings {
+    /// Bits in a second on the wire.
+    pub baud: u32,
+    /// Bits of a character: 5 to 8.
+    pub data_bits: u8,
+    /// The bit after them.
+    pub parity: Parity,
+    /// How many bits' time a character ends with: 1 or 2.
+    pub stop_bits: u8,
+}
+
+impl SerialSettings {
+    /// Eight data bits, no parity, one stop bit, as most parts have it.
+    #[must_use]
+    pub const fn plain(baud: u32) -> Self {
+        Self { baud, data_bits: 8, parity: Parity::None, stop_bits: 1 }
+    }
+}
+
+/// The parity bit of a serial port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Parity {
+    /// There is none.
+    #[default]
+    None,
+    /// The number of ones is even.
+    Even,
+    /// The number of ones is odd.
+    Odd,
+}

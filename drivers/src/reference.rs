@@ -20,6 +20,7 @@ pub fn reference(driver: &Driver) -> String {
     match &spec {
         Spec::Sensor(spec) => page.channels(&spec.channels()),
         Spec::Edge(spec) => page.channels(&spec.channels()),
+        Spec::Serial(spec) => page.channels(&spec.channels()),
         Spec::Actuator(spec) => page.control(&spec.control()),
     }
     page.line(format_args!("## Options\n"));
@@ -39,6 +40,7 @@ fn place(attachment: &Attachment) -> String {
         }
         Attachment::Spi => "SPI (`bus: spi0.0`)".to_owned(),
         Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
+        Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
     }
 }
 

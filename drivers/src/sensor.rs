@@ -2,11 +2,11 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputSettings, SpiSettings, Wire};
+use crate::port::{InputSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What one sampling gave: a value, or none, for each channel, in the order of the channels.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,4 +117,38 @@ pub trait EdgeSpec: fmt::Debug + Send + Sync {
 
     /// A new one that has seen nothing yet.
     fn open(&self) -> Box<dyn EdgeSensor>;
+}
+
+/// A sensor on a serial port: bytes go in, samples come out. Nothing here waits or touches hardware.
+///
+/// A new one is opened with its port: it knows nothing of what came before.
+pub trait SerialSensor: Send {
+    /// Asks for a sample: appends what is to be written to the part. Called at each interval; a part that talks by
+    /// itself is not asked, and nothing is appended, ever.
+    fn request(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+
+    /// What came from the part, in pieces of any length: `emit` gets each sample, and each [`Fault`], whole.
+    ///
+    /// Finds its place again after whatever is not the part's. The same bytes in other pieces give the same samples.
+    fn receive(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Result<Sample, Fault>));
+}
+
+/// A configured serial sensor.
+pub trait SerialSpec: fmt::Debug + Send + Sync {
+    /// What it measures.
+    fn channels(&self) -> Vec<Channel>;
+
+    /// How its port is set up.
+    fn settings(&self) -> SerialSettings;
+
+    /// How long the part may say nothing, after it was asked or after it talked last, before that is a fault.
+    fn patience(&self) -> Duration;
+
+    /// A new one that has heard nothing yet.
+    fn open(&self) -> Box<dyn SerialSensor>;
+
+    /// The model of the part, as this configuration expects it to be.
+    fn simulate(&self) -> Box<dyn Part>;
 }

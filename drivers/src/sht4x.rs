@@ -8,6 +8,7 @@ mod tests;
 pub mod sim;
 
 use crate::channel::{Channel, Quantity, within};
+use crate::checksum;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::read;
@@ -193,7 +194,5 @@ fn percent(raw: u16) -> f64 {
 
 /// CRC-8 with polynomial 0x31, start 0xFF (section 4.4, table 7).
 fn crc8(word: [u8; 2]) -> u8 {
-    word.iter().fold(0xFF, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { (crc << 1) ^ 0x31 })
-    })
+    checksum::crc8(0xFF, &word)
 }

@@ -5,3 +5,4 @@ mod faults;
 mod guide;
 pub mod rig;
 mod round_trip;
+mod serial;

@@ -143,6 +143,8 @@ struct Unit<R> {
     open: bool,
     /// Why it could not be opened.
     absent: Option<String>,
+    /// Whether it was taken out of the configuration, and takes no command any more.
+    retired: bool,
     writing: Option<Job<R>>,
     /// What the gate itself wants written next.
     forced: Option<Job<R>>,
@@ -245,6 +247,7 @@ impl<R> Gate<R> {
             state: None,
             open: false,
             absent: None,
+            retired: false,
             writing: None,
             forced: None,
             queue: VecDeque::new(),
@@ -257,6 +260,14 @@ impl<R> Gate<R> {
             seen: Seen::default(),
         };
         self.units.insert(actuator.to_owned(), unit);
+    }
+
+    /// The actuator was taken out of the configuration: it goes to `safe` and takes no command any more.
+    pub fn retire(&mut self, actuator: &str, now: Instant) {
+        if let Some(unit) = self.units.get_mut(actuator) {
+            unit.retired = true;
+        }
+        self.make_safe(actuator, now);
     }
 
     /// Forgets an actuator. Commands that wait are answered.
@@ -574,6 +585,9 @@ impl<R> Unit<R> {
         }
         if stopping {
             return Err((Reason::Busy, "the agent is stopping".into()));
+        }
+        if self.retired {
+            return Err((Reason::Busy, "the actuator was removed from the configuration".into()));
         }
         if let Some(why) = &self.absent {
             return Err((Reason::Hardware, why.clone()));

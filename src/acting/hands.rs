@@ -24,10 +24,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often an output is looked at between writes: it may have lost its power, or its chip.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK: Duration = Duration::from_secs(10);
 
 /// An actuator's driver, and what is done with it.
-struct Hands {
+pub(super) struct Hands {
     config: ActuatorConfig,
     factory: Factory<dyn Actuator>,
     /// Open, and not with a worker.
@@ -107,25 +107,26 @@ pub(super) enum News {
 /// An actuator that is let go once it is safe.
 pub(super) struct Removal {
     pub(super) actuator: String,
-    /// When it is let go even if it could not be made safe.
+    /// When nobody waits for that any more.
     pub(super) until: Instant,
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// An actuator that was let go, and its driver, which is dropped without the lock.
+/// An actuator that somebody waited for. It is let go if it is safe, and its driver is dropped without the lock.
 pub(super) struct Gone {
     pub(super) actuator: String,
     pub(super) safe: bool,
-    done: oneshot::Sender<()>,
-    _hands: Option<Hands>,
+    hands: Option<Hands>,
+    done: Option<oneshot::Sender<()>>,
 }
 
 impl Gone {
     pub(super) fn tell(self) {
-        let Self { done, _hands: hands, .. } = self;
-        drop(hands);
-        // Whoever waited may have gone.
-        let _ = done.send(());
+        drop(self.hands);
+        if let Some(done) = self.done {
+            // Whoever waited may have gone.
+            let _ = done.send(());
+        }
     }
 }
 
@@ -169,8 +170,12 @@ impl Body {
         }
     }
 
-    pub(super) fn add(&mut self, config: ActuatorConfig, now: Instant) {
+    /// Adds an actuator. What is given back is an earlier one of the same id, to be dropped without the lock.
+    #[must_use]
+    pub(super) fn add(&mut self, config: ActuatorConfig, now: Instant) -> Option<Hands> {
         let id = config.id.clone();
+        // One that could not be made safe yet gives way: the new one gets its `initial`.
+        self.removing.retain(|removal| removal.actuator != id);
         let rules = Rules {
             control: config.spec.control(),
             safe: config.safe.clone(),
@@ -191,7 +196,7 @@ impl Body {
             check: now + CHECK,
             next: None,
         };
-        self.hands.insert(id, hands);
+        self.hands.insert(id, hands)
     }
 
     /// When [`tick`](Self::tick) has something to do.
@@ -200,7 +205,8 @@ impl Body {
             Some(call) => Some(call.until),
             None => hands.away.map(|(at, _)| at),
         });
-        self.gate.deadline().into_iter().chain(hands).chain(self.removing.iter().map(|removal| removal.until)).min()
+        let removals = self.removing.iter().filter(|removal| removal.done.is_some()).map(|removal| removal.until);
+        self.gate.deadline().into_iter().chain(hands).chain(removals).min()
     }
 
     /// Does what is due.
@@ -360,18 +366,21 @@ impl Body {
         }
     }
 
-    /// Lets go of what is to be removed, and tells who waits for all to be safe. Only when all is told.
+    /// Lets go of what is removed and safe, and tells who waits for all to be safe. Only when all is told.
     #[must_use]
     pub(super) fn settle(&mut self, now: Instant) -> Vec<Gone> {
-        let gate = &self.gate;
-        let due = |removal: &mut Removal| removal.until <= now || gate.is_settled(&removal.actuator);
-        let removed: Vec<_> = self.removing.extract_if(.., due).collect();
-        let gone = removed.into_iter().map(|Removal { actuator, done, .. }| {
-            let safe = self.gate.is_settled(&actuator);
-            self.gate.remove(&actuator);
-            Gone { safe, done, _hands: self.hands.remove(&actuator), actuator }
+        let (gate, hands, mut gone) = (&mut self.gate, &mut self.hands, Vec::new());
+        self.removing.retain_mut(|Removal { actuator, until, done }| {
+            let safe = gate.is_settled(actuator);
+            if safe || (*until <= now && done.is_some()) {
+                let hands = if safe { hands.remove(actuator) } else { None };
+                gone.push(Gone { actuator: actuator.clone(), safe, hands, done: done.take() });
+            }
+            if safe {
+                gate.remove(actuator);
+            }
+            !safe
         });
-        let gone = gone.collect();
         if self.gate.actuators().all(|id| self.gate.is_settled(id))
             && self.hands.values().all(|hands| hands.call.is_none())
             && let Some(done) = self.stopping.take()

@@ -1,7 +1,7 @@
 //! From a command to an output, and the state back.
 //!
-//! Commands come in on the thread that received them, and go through the gate to a worker at once; the worker reports to
-//! the gate and publishes the answer itself. A task looks after the time.
+//! Commands come in on the thread that received them, and go through the gate to a worker at once; the worker itself
+//! reports to the gate and tells what came of it. A task looks after the time.
 
 pub mod command;
 pub mod gate;
@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tracing::{debug, error, info};
 
-/// Longest time that an actuator which is removed has to become safe.
+/// Longest time that somebody waits for an actuator which is removed to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
 /// The timer looks at least this often.
 const ROUND: Duration = Duration::from_secs(1);
@@ -57,30 +57,26 @@ impl Acting {
         Self { shared }
     }
 
-    /// A command from the broker. Never waits, and may be called from any thread: a flood is refused.
+    /// A command from the broker. May be called from any thread, callbacks too: it waits for nothing, refuses a flood, and
+    /// leaves it to others to tell.
     pub fn command(&self, actuator: &str, message: Incoming) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let command = command::parse(&message.payload, wall);
         let route = message.response_topic.map(|topic| (topic, message.correlation));
         let _runtime = self.shared.runtime.enter();
         let mut body = self.shared.lock();
-        let refusal = if body.closed {
-            Some("the agent is stopping")
-        } else if body.removing.iter().any(|removal| removal.actuator == actuator) {
-            Some("the actuator was removed from the configuration")
+        if body.closed {
+            let id = command.map_or_else(|refusal| refusal.id, |command| command.id);
+            let message = Some("the agent is stopping".to_owned());
+            let outcome = Outcome { id, reason: Some(Reason::Busy), state: None, message };
+            body.news.push_back(News::Gate(Action::Answer { actuator: actuator.to_owned(), outcome, route }));
         } else {
-            None
-        };
-        match refusal {
-            None => body.gate.command(actuator, command, message.retained, route, now, wall),
-            Some(why) => {
-                let id = command.map_or_else(|refusal| refusal.id, |command| command.id);
-                let outcome = Outcome { id, reason: Some(Reason::Busy), state: None, message: Some(why.to_owned()) };
-                let answer = Action::Answer { actuator: actuator.to_owned(), outcome, route };
-                body.news.push_back(News::Gate(answer));
-            }
+            body.gate.command(actuator, command, message.retained, route, now, wall);
         }
-        self.shared.finish(body, now, Place::Callback);
+        self.shared.begin(&mut body, now);
+        if !body.news.is_empty() {
+            self.shared.wake.notify_one();
+        }
     }
 
     /// From now on commands are refused.
@@ -96,15 +92,15 @@ impl Acting {
     /// A new actuator: it is opened and gets its `initial`.
     pub fn add(&self, config: ActuatorConfig) {
         self.shared.reporter.add(&config.id, title(&config.id, config.driver.name, &config.at), Store::Latest);
-        self.change(|body, now| body.add(config, now));
+        drop(self.change(|body, now| body.add(config, now)));
     }
 
-    /// An actuator goes to `safe` and is let go.
+    /// An actuator goes to `safe` and is let go. Returns when it is safe, or when that takes long.
     pub async fn remove(&self, actuator: &str) {
         let (done, gone) = oneshot::channel();
         self.change(|body, now| {
-            body.gate.make_safe(actuator, now);
-            body.removing.push(Removal { actuator: actuator.to_owned(), until: now + REMOVAL, done });
+            body.gate.retire(actuator, now);
+            body.removing.push(Removal { actuator: actuator.to_owned(), until: now + REMOVAL, done: Some(done) });
         });
         let _ = gone.await;
     }
@@ -119,11 +115,12 @@ impl Acting {
         let _ = safe.await;
     }
 
-    fn change(&self, change: impl FnOnce(&mut Body, Instant)) {
+    fn change<R>(&self, change: impl FnOnce(&mut Body, Instant) -> R) -> R {
         let now = Instant::now();
         let mut body = self.shared.lock();
-        change(&mut body, now);
-        self.shared.finish(body, now, Place::Task);
+        let result = change(&mut body, now);
+        self.shared.finish(body, now);
+        result
     }
 }
 
@@ -134,17 +131,6 @@ struct Shared {
     runtime: Handle,
     /// Wakes the timer.
     wake: Arc<Notify>,
-}
-
-/// Where something is done.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// On a worker, which may wait for the library's lock.
-    Worker,
-    /// In a task, which may not.
-    Task,
-    /// In a callback, which does as little as it can.
-    Callback,
 }
 
 impl Shared {
@@ -158,7 +144,7 @@ impl Shared {
         let now = Instant::now();
         let mut body = self.lock();
         let late = body.returned(id, number, driver, done, now);
-        self.finish(body, now, Place::Worker);
+        self.finish(body, now);
         drop(late);
     }
 
@@ -172,19 +158,23 @@ impl Shared {
         body.timer = until;
         // Whoever tells for this long does not come back.
         let told = !body.telling;
-        self.finish(body, now, Place::Task);
+        self.finish(body, now);
         (until, told)
     }
 
-    /// To be called after each change: begins what the gate wants, and tells what there is to tell.
-    fn finish<'a>(&'a self, mut body: MutexGuard<'a, Body>, now: Instant, place: Place) {
+    /// Begins what the gate wants, and wakes the timer if it would be late.
+    fn begin(&self, body: &mut Body, now: Instant) {
         body.carry_out(now);
-        let early = body.deadline().is_some_and(|deadline| deadline < body.timer);
-        if early || (place == Place::Callback && !body.news.is_empty()) {
+        if body.deadline().is_some_and(|deadline| deadline < body.timer) {
             self.wake.notify_one();
         }
+    }
+
+    /// To be called after each change: begins what the gate wants, and tells what there is to tell.
+    fn finish<'a>(&'a self, mut body: MutexGuard<'a, Body>, now: Instant) {
+        self.begin(&mut body, now);
         // Only one tells at a time, so that everything is told in its order; whoever comes meanwhile leaves it to him.
-        if place == Place::Callback || body.telling {
+        if body.telling {
             return;
         }
         body.telling = true;
@@ -198,7 +188,7 @@ impl Shared {
         drop(body);
         for gone in gone {
             if !gone.safe {
-                error!("{}: removed, but it could not be made safe", gone.actuator);
+                error!("{}: removed, but it could not be made safe yet; that is tried on and on", gone.actuator);
             }
             gone.tell();
         }

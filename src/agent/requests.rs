@@ -101,7 +101,7 @@ fn describe(config: &Config) -> Json {
         .iter()
         .map(|sensor| {
             let every = match &sensor.source {
-                Source::Sampled { every, .. } => Some(every.as_secs_f64()),
+                Source::Sampled { every, .. } | Source::Serial { every, .. } => Some(every.as_secs_f64()),
                 Source::Edges { .. } => None,
             };
             json!({ "id": sensor.id, "driver": sensor.driver.name, "at": sensor.at.to_string(), "every": every })

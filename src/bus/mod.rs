@@ -8,10 +8,11 @@ pub use sim::Simulated;
 
 use crate::config::{Board, Config, LineName};
 use halyard_drivers::Edge;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SpiPort, SpiSettings};
+use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The buses of `board`; where they are simulated, the parts of `config` are on them.
 #[must_use]
@@ -53,7 +54,21 @@ pub trait Bus: Send + Sync {
     /// # Panics
     /// Outside of the runtime's context.
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError>;
+
+    /// A serial port, for one user at a time. Dropping it closes it.
+    ///
+    /// # Errors
+    /// When there is no such port, or no permission, or it is in use, or cannot work with these settings.
+    ///
+    /// # Panics
+    /// Outside of the runtime's context.
+    fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError>;
 }
+
+/// The bytes of a serial port. Its end, and every error, mean that it is gone: open it anew.
+pub trait Serial: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Serial for T {}
 
 /// The edges of a line.
 pub trait Edges: Send {

@@ -1,8 +1,12 @@
 //! Simulated buses that carry the models of the configured parts.
 
-use super::{Bus, Edges};
+mod serial;
+
+use super::{Bus, Edges, Serial};
 use crate::config::{At, Config, LineName, Source};
-use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
+};
 use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
 use halyard_drivers::{Driver, Edge, FaultKind};
 use std::collections::HashMap;
@@ -54,6 +58,9 @@ impl Simulated {
         for sensor in &config.sensors {
             match &sensor.source {
                 Source::Sampled { spec, .. } => self.equip_place(&sensor.at, sensor.driver, || spec.simulate()),
+                Source::Serial { spec, .. } => {
+                    self.equip_place(&sensor.at, sensor.driver, || Some(spec.simulate()));
+                }
                 Source::Edges { spec } => {
                     if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
                         // One that was there before has the level that the world gave it.
@@ -86,7 +93,7 @@ impl Simulated {
             At::Spi { bus, chip_select } => {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
-            At::Line(_) => {}
+            At::Line(_) | At::Serial(_) => {}
         }
         places.parts.insert(at.clone(), part);
     }
@@ -152,6 +159,11 @@ impl Bus for Simulated {
         let (sender, edges) = broadcast::channel(KEPT);
         taken.line.watch(move |edge| sender.send(edge).is_ok());
         Ok(Box::new(Watched { taken, edges, name: line.clone() }))
+    }
+
+    fn serial(&self, path: &str, _settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
+        let part = self.part(&At::Serial(path.to_owned()));
+        part.map(serial::open).ok_or_else(|| PortError::new(FaultKind::Absent, format!("there is no {path}")))
     }
 }
 

@@ -70,6 +70,7 @@ fn as_json(driver: &Driver) -> Value {
     match (driver.defaults)() {
         Spec::Sensor(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
         Spec::Edge(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
+        Spec::Serial(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
         Spec::Actuator(spec) => {
             value["takes"] = match spec.control() {
                 Control::Switch => json!({ "kind": "switch" }),
@@ -105,6 +106,7 @@ fn connection(attachment: Attachment) -> &'static str {
         Attachment::Spi => "SPI",
         Attachment::InputLine => "GPIO line, input",
         Attachment::OutputLine => "GPIO line, output",
+        Attachment::Serial => "serial port",
     }
 }
 
@@ -130,6 +132,7 @@ fn purpose(driver: &Driver) -> String {
     match (driver.defaults)() {
         Spec::Sensor(spec) => channels(spec.channels()),
         Spec::Edge(spec) => channels(spec.channels()),
+        Spec::Serial(spec) => channels(spec.channels()),
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),
             Control::Number { range, unit, .. } => {

@@ -61,6 +61,7 @@ async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String,
                 Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
             shape.state(&sample, SystemTime::now(), Instant::now())?.ok_or_else(nothing)
         }
+        Source::Serial { spec, .. } => crate::sensing::once(bus, sensor, spec).await,
         Source::Edges { spec } => {
             let At::Line(name) = &sensor.at else { return Err(Fault::rejected("this driver needs a line")) };
             let mut shape = Shape::new(spec.channels(), &sensor.filters);

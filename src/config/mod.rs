@@ -8,6 +8,7 @@ mod actuator;
 mod connection;
 mod external;
 pub mod model;
+mod port;
 pub mod report;
 mod resolve;
 pub mod schema;

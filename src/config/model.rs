@@ -2,7 +2,7 @@
 
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, SensorSpec, Value};
+use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub enum At {
     },
     /// `line: GPIO17` or `line: { chip: gpiochip0, offset: 17 }`.
     Line(LineName),
+    /// `port: /dev/ttyAMA0`: the path of a serial port.
+    Serial(String),
 }
 
 /// A GPIO line.
@@ -80,12 +82,13 @@ pub enum LineName {
 }
 
 impl fmt::Display for At {
-    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`.
+    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`, `/dev/ttyAMA0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::I2c { bus, address } => write!(f, "i2c-{bus}/{address:#04x}"),
             Self::Spi { bus, chip_select } => write!(f, "spi{bus}.{chip_select}"),
             Self::Line(line) => line.fmt(f),
+            Self::Serial(path) => f.write_str(path),
         }
     }
 }
@@ -146,6 +149,13 @@ pub enum Source {
     Edges {
         /// The factory of its driver.
         spec: Arc<dyn EdgeSpec>,
+    },
+    /// On a serial port.
+    Serial {
+        /// The factory of its driver.
+        spec: Arc<dyn SerialSpec>,
+        /// Interval at which a part is asked; the shortest time between two states of one that talks by itself.
+        every: Duration,
     },
 }
 

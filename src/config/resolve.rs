@@ -4,7 +4,7 @@ use super::model::{At, Board, Config, LineName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, port, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -94,7 +94,11 @@ impl Seen<'_> {
     pub fn place(&mut self, at: &Placed<At>, id: Option<&str>, problems: &mut Vec<Problem>) {
         let same = self.same(&at.value);
         if let Some((first, place)) = self.places.get(&same) {
-            let at_text = if at.origin.is_some() { "the line".to_owned() } else { at.value.to_string() };
+            let at_text = match &at.value {
+                At::Line(_) if at.origin.is_some() => "the line".to_owned(),
+                At::Serial(_) if at.origin.is_some() => "the port".to_owned(),
+                other => other.to_string(),
+            };
             let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));
             problems.push(Problem::new(at.place, message));
         } else {
@@ -103,7 +107,7 @@ impl Seen<'_> {
         }
     }
 
-    /// One name for the lines that have several: on a Raspberry Pi the lines of the header are those of gpiochip0.
+    /// One name for what has several: on a Raspberry Pi the lines of the header are those of gpiochip0; ports have links.
     fn same(&self, at: &At) -> At {
         match at {
             At::Line(LineName::Offset { chip, offset: offset @ 0..=27 })
@@ -111,6 +115,7 @@ impl Seen<'_> {
             {
                 At::Line(LineName::Name(format!("GPIO{offset}")))
             }
+            At::Serial(path) => At::Serial(port::same(path)),
             _ => at.clone(),
         }
     }

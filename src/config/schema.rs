@@ -204,6 +204,13 @@ fn attachment(driver: &Driver, key: &str, line_offset: &Schema) -> Option<(Value
                 json!({ "description": description, "type": "string", "pattern": pattern, "examples": [example] });
             (schema, true)
         }
+        "port" => {
+            let description = "The serial port: its path, best one below /dev/serial/by-id, which stays the same.";
+            let examples = ["/dev/ttyAMA0", "/dev/ttyUSB0"];
+            let schema =
+                json!({ "description": description, "type": "string", "pattern": "^/.*[^/]$", "examples": examples });
+            (schema, true)
+        }
         "address" => {
             let addresses = addresses?;
             let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();

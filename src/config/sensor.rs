@@ -41,6 +41,11 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             let channels = spec.channels();
             (Some(Source::Edges { spec }), Some(channels), Store::All)
         }
+        Some(Spec::Serial(spec)) => {
+            let every = every.map_or(EVERY, |every| interval(&every, problems));
+            let channels = spec.channels();
+            (Some(Source::Serial { spec, every }), Some(channels), Store::Latest)
+        }
         Some(Spec::Actuator(_)) | None => {
             every.map(|every| interval(&every, problems));
             (None, None, Store::Latest)

@@ -2,6 +2,7 @@
 //! is connected.
 
 use super::model::{At, LineName};
+use super::port;
 use super::written::{self, LineOffset};
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Keys that say where a part is connected.
-const ATTACHMENT_KEYS: [&str; 3] = ["bus", "address", "line"];
+const ATTACHMENT_KEYS: [&str; 4] = ["bus", "address", "line", "port"];
 
 /// A stanza, its keys sorted by who reads them.
 pub struct Stanza<'d> {
@@ -129,14 +130,31 @@ impl<'d> Stanza<'d> {
         let driver = self.driver?;
         let on_line = driver.attachments.iter().any(|at| matches!(at, Attachment::InputLine | Attachment::OutputLine));
         let on_bus = driver.attachments.iter().any(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi));
+        let on_port = driver.attachments.contains(&Attachment::Serial);
         let mut fits = true;
         for (key, _) in self.attachment.entries().unwrap_or_default() {
             let Some(name) = key.text() else { continue };
-            if !(if name == "line" { on_line } else { on_bus }) {
+            let has = match name {
+                "line" => on_line,
+                "port" => on_port,
+                _ => on_bus,
+            };
+            if !has {
                 let message = format!("{} has no `{name}`: it is {}", driver.name, wants(driver));
                 problems.push(Problem::new(key.place, message));
                 fits = false;
             }
+        }
+        if on_port {
+            return match self.attachment.get("port") {
+                Some(port) if !matches!(port.content, Content::Null) => port::read(port, problems).filter(|_| fits),
+                _ => {
+                    if fits {
+                        self.missing("port", problems);
+                    }
+                    None
+                }
+            };
         }
         let at = match (self.attachment.get("line"), on_line, on_bus) {
             (Some(line), true, _) => line_of(line, problems).map(|name| Placed {
@@ -299,6 +317,7 @@ pub fn attachment_keys(driver: &Driver) -> Vec<&'static str> {
             Attachment::I2c { .. } => &["bus", "address"],
             Attachment::Spi => &["bus"],
             Attachment::InputLine | Attachment::OutputLine => &["line"],
+            Attachment::Serial => &["port"],
         };
         for key in more {
             if !keys.contains(key) {
@@ -322,6 +341,7 @@ fn wants(driver: &Driver) -> String {
             Attachment::InputLine | Attachment::OutputLine => {
                 "on a GPIO line, with `line`, such as `GPIO17`".to_owned()
             }
+            Attachment::Serial => "on a serial port, with `port`, such as `/dev/ttyAMA0`".to_owned(),
         })
         .collect();
     ways.join(", or ")

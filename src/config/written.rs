@@ -76,7 +76,7 @@ pub struct Sensor {
     pub id: Option<Placed<Id>>,
     /// Name shown to people. Default: the id.
     pub name: Option<String>,
-    /// Interval from sample to sample, 10ms to 24h. Default: 10s.
+    /// Interval from sample to sample, 10ms to 24h; of parts that talk by themselves, the shortest one. Default: 10s.
     pub every: Option<Placed<Span>>,
     /// What becomes of states while the broker is away. Default: `latest`, of edge inputs `all`.
     pub store: Option<Store>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 4] = ["sensor", "binary_sensor", "switch", "number"];
+const PLATFORMS: [&str; 5] = ["sensor", "binary_sensor", "switch", "number", "device_tracker"];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -24,6 +24,8 @@ const MISSED: u32 = 3;
 const EXPIRY_MIN: Duration = Duration::from_secs(60);
 /// Home Assistant takes no smaller step of a number.
 const STEP_MIN: f64 = 0.001;
+/// Key of the component that shows a place on the map; no channel is called so.
+const TRACKER: &str = "TRACKER";
 /// Key of an actuator's value in its state.
 const STATE: &str = "state";
 
@@ -109,6 +111,7 @@ pub fn cleanup(old: &[u8], new: &Value, topics: &Topics) -> Option<Cleanup> {
 fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Topics, sensor: &SensorConfig) {
     let (channels, every) = match &sensor.source {
         Source::Sampled { spec, every } => (spec.channels(), Some(*every)),
+        Source::Serial { spec, every } => (spec.channels(), Some((*every).max(spec.patience()))),
         // An edge input that nothing happens to is silent for as long: its value does not age.
         Source::Edges { spec } => (spec.channels(), None),
     };
@@ -123,6 +126,14 @@ fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Top
             component.insert("expire_after".into(), expiry(every).into());
         }
         components.insert(entity.key(&channel.name), component.into());
+    }
+    // A place is on the map too.
+    if ["latitude", "longitude"].iter().all(|name| channels.iter().any(|channel| channel.name == *name)) {
+        // Its state has no such key: "None" makes Home Assistant go by the place, which is in the attributes.
+        let mut component = entity.component("device_tracker", TRACKER, None);
+        let state_topic = topics.state(&sensor.id);
+        insert_all(&mut component, [("json_attributes_topic", state_topic.as_str()), ("source_type", "gps")]);
+        components.insert(entity.key(TRACKER), component.into());
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod edges;
 pub mod filter;
 pub mod sampled;
+mod serial;
 mod shape;
 
 use crate::bus::Bus;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub use serial::once;
 pub use shape::{Shape, json_of};
 
 /// First pause before a part that is away is looked for again; it doubles up to [`LONGEST_PAUSE`].
@@ -47,6 +49,7 @@ pub async fn run(
     match sensor.source.clone() {
         Source::Sampled { spec, every } => sampled::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
         Source::Edges { spec } => edges::run(&sensor, spec, &surroundings, requests, &cancel).await,
+        Source::Serial { spec, every } => serial::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
     }
 }
 
@@ -68,6 +71,7 @@ pub fn wire(bus: &dyn Bus, at: &At, spi: Option<halyard_drivers::port::SpiSettin
             Wire::Spi(bus.spi(*number, *chip_select, settings)?)
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
+        At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),
     })
 }
 

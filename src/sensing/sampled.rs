@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Longest time that putting a part to rest may take when the agent stops.
 const HALT_LIMIT: Duration = Duration::from_millis(500);
 /// This many answers in a row that cannot be true, or none yet, and the sensor is offline.
-const PATIENCE: u32 = 3;
+pub(super) const PATIENCE: u32 = 3;
 
 struct Task<'a> {
     sensor: &'a SensorConfig,

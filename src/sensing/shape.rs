@@ -42,6 +42,23 @@ impl Shape {
         Sample::new(self.channels.len())
     }
 
+    /// Whether the part can have given such a sample.
+    ///
+    /// # Errors
+    /// A value outside of its channel's range.
+    pub fn check(&self, sample: &Sample) -> Result<(), Fault> {
+        for (shaped, value) in self.channels.iter().zip(sample.values()) {
+            if let (Some(Value::Number(number)), Some(range)) = (value, &shaped.channel.range)
+                && !range.contains(number)
+            {
+                let (name, unit) = (&shaped.channel.name, shaped.channel.quantity.unit.unwrap_or_default());
+                let (low, high) = (range.start(), range.end());
+                return Err(Fault::corrupt(format!("{name} is {number} {unit}, outside of {low} to {high} {unit}")));
+            }
+        }
+        Ok(())
+    }
+
     /// The state; `None` if filters suppress all of it.
     ///
     /// # Errors
@@ -52,15 +69,7 @@ impl Shape {
         time: SystemTime,
         now: Instant,
     ) -> Result<Option<Map<String, Json>>, Fault> {
-        for (shaped, value) in self.channels.iter().zip(sample.values()) {
-            if let (Some(Value::Number(number)), Some(range)) = (value, &shaped.channel.range)
-                && !range.contains(number)
-            {
-                let (name, unit) = (&shaped.channel.name, shaped.channel.quantity.unit.unwrap_or_default());
-                let (low, high) = (range.start(), range.end());
-                return Err(Fault::corrupt(format!("{name} is {number} {unit}, outside of {low} to {high} {unit}")));
-            }
-        }
+        self.check(sample)?;
         let mut passed = false;
         for (shaped, value) in self.channels.iter_mut().zip(sample.values()) {
             let value = match value {

@@ -101,10 +101,20 @@ impl World {
             }
             // A photo resistor.
             Some("voltage") if named("light") || named("sun") || named("solar") => 0.3 + 2.4 * self.sun(),
+            Some("carbon_dioxide") => 750.0 + 250.0 * self.wave(phase),
+            Some("pm1" | "pm25" | "pm10") => 12.0 + 6.0 * self.wave(phase),
+            Some("speed") => 8.0 + 2.0 * self.wave(phase),
+            // Around the garden, with an ordinary fix.
+            _ if channel.name == "fix" => 1.0,
+            _ if channel.name == "altitude" => 34.0 + 2.0 * self.wave(phase),
+            _ if channel.name == "latitude" => 52.52 + 1e-4 * self.wave(phase),
+            _ if channel.name == "longitude" => 13.405 + 1e-4 * self.wave(phase),
+            // Nothing is known of it.
+            _ if high - low > 1e9 => 50.0 + 25.0 * self.wave(phase),
             Some("moisture") => 100.0 * self.soil,
             _ => low / 2.0 + high / 2.0 + (high / 8.0 - low / 8.0) * self.wave(phase),
         };
-        let margin = (high - low) / 50.0;
+        let margin = ((high - low) / 50.0).min(5.0);
         let value = value.max(low + margin).min(high - margin);
         value.is_finite().then_some(value)
     }

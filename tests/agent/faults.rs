@@ -6,9 +6,11 @@ use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 use crate::support::witness::{Message, Witness, retained};
 use halyard::agent::{self, Ended, Setup};
-use halyard::bus::{Bus, Edges, Simulated};
+use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{self, LineName};
-use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, OutputLine, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+};
 use halyard_drivers::sim::{I2cFaults, Line};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -160,6 +162,10 @@ impl Bus for Gated {
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.bus.input(line, settings)
+    }
+
+    fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
+        self.bus.serial(port, settings)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Golden transcripts: for each driver, what the running agent does on the wire beside what it says on MQTT, from the
 //! start over a measurement or command, a fault and the recovery from it to the end.
 //!
-//! `UPDATE_GOLDEN=1` writes them anew. `<` is the part's side, bytes as [`halyard_drivers::sim`] shows them; `>` is MQTT's.
+//! `UPDATE_GOLDEN=1` writes them anew. `<` is the part's side, `W` what is written to it and `R` what is read from it,
+//! bytes as [`halyard_drivers::sim`] shows them; `>` is MQTT's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // all of this file is a test
 
 #[path = "../support/mod.rs"]
@@ -10,12 +11,15 @@ mod wired;
 
 use halyard::agent::{self, Ended, Setup};
 use halyard::config::{At, Config, Source, parse};
-use halyard_drivers::{DRIVERS, Driver};
+use halyard_drivers::port::SerialSettings;
+use halyard_drivers::sim::Part;
+use halyard_drivers::{Channel, DRIVERS, Driver, SerialSensor, SerialSpec};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use support::LIMIT;
 use support::fake::FakeBroker;
 use support::wire::{Publish, kind};
@@ -25,6 +29,8 @@ use wired::Wired;
 const V5: u8 = 5;
 /// What all topics begin with.
 const TOPICS: &str = "halyard/golden/";
+/// Longer than any test.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
@@ -82,13 +88,10 @@ impl Run {
             halyard_drivers::Role::Sensor => "sensors",
             halyard_drivers::Role::Actuator => "actuators",
         };
-        // Asked by the test, not by the clock.
-        let seldom =
-            |line: &str| if line.starts_with("  every: ") { "  every: 24h\n".into() } else { format!("{line}\n") };
-        let stanza: String = stanza.lines().map(seldom).collect();
         let url = broker.url();
         let text = format!("agent: {{ id: golden }}\nmqtt: {{ url: {url:?}, discovery: false }}\n{section}:\n{stanza}");
-        let config = parse(&text, "golden.yaml").unwrap_or_else(|report| panic!("{report}"));
+        let mut config = parse(&text, "golden.yaml").unwrap_or_else(|report| panic!("{report}"));
+        config.sensors.iter_mut().for_each(|sensor| timeless(&mut sensor.source));
         let sensor = config.sensors.first().map(|sensor| (sensor.id.clone(), sensor.at.clone()));
         let actuator = config.actuators.first().map(|actuator| (actuator.id.clone(), actuator.at.clone()));
         let (id, at) = sensor.or(actuator).unwrap();
@@ -121,13 +124,7 @@ impl Run {
             Some(Source::Sampled { spec, .. }) => {
                 self.step("start", "availability", |run| run.wired.open());
                 self.step("a measurement", "", |run| {
-                    let part = run.wired.simulated().part(&run.at).unwrap();
-                    for channel in spec.channels() {
-                        // Something in the lower half: not what the model begins with.
-                        let range = channel.range.unwrap();
-                        let value = range.start() + 0.375 * (range.end() - range.start());
-                        assert!(part.stimulate(&channel.name, value));
-                    }
+                    run.stimulate(spec.channels());
                     run.say("agent/request/read", "");
                 });
                 self.step("a fault", "availability", |run| {
@@ -148,6 +145,15 @@ impl Run {
                     run.wired.open();
                 });
             }
+            Some(Source::Serial { spec, .. }) => {
+                self.step("start", "availability", |run| run.wired.open());
+                self.step("a measurement", "", |run| {
+                    run.stimulate(spec.channels());
+                    if talks(&*spec) { run.wired.talk() } else { run.say("agent/request/read", "") }
+                });
+                self.step("a fault", "availability", |run| run.wired.strike());
+                self.step("recovery", "availability", |run| run.wired.open());
+            }
             None => {
                 self.step("start", "", |run| run.wired.open());
                 self.step("a command", "result", |run| run.command(r#"{"id":"1","value":"ON"}"#));
@@ -159,6 +165,16 @@ impl Run {
             }
         }
         self.end()
+    }
+
+    /// Sets all channels to something in the lower half of their ranges: not what the model begins with.
+    fn stimulate(&self, channels: Vec<Channel>) {
+        let part = self.wired.simulated().part(&self.at).unwrap();
+        for channel in channels {
+            let range = channel.range.unwrap();
+            let value = range.start() + 0.375 * (range.end() - range.start());
+            assert!(part.stimulate(&channel.name, value));
+        }
     }
 
     fn command(&self, payload: &str) {
@@ -227,6 +243,49 @@ impl Run {
         packet.push(0); // no properties
         packet.extend_from_slice(payload.as_bytes());
         self.broker.say(&packet);
+    }
+}
+
+/// Nothing happens because of the clock: a part is asked or talks when the test says so, and each of its messages counts.
+fn timeless(source: &mut Source) {
+    match source {
+        Source::Sampled { every, .. } => *every = DAY,
+        Source::Edges { .. } => {}
+        Source::Serial { spec, every } => {
+            *every = if talks(&**spec) { Duration::ZERO } else { DAY };
+            *spec = Arc::new(Patient(spec.clone()));
+        }
+    }
+}
+
+/// Whether the part talks by itself.
+fn talks(spec: &dyn SerialSpec) -> bool {
+    spec.simulate().serial().unwrap().period().is_some()
+}
+
+/// A part on a serial port whose silence is no fault.
+#[derive(Debug)]
+struct Patient(Arc<dyn SerialSpec>);
+
+impl SerialSpec for Patient {
+    fn channels(&self) -> Vec<Channel> {
+        self.0.channels()
+    }
+
+    fn settings(&self) -> SerialSettings {
+        self.0.settings()
+    }
+
+    fn patience(&self) -> Duration {
+        DAY
+    }
+
+    fn open(&self) -> Box<dyn SerialSensor> {
+        self.0.open()
+    }
+
+    fn simulate(&self) -> Box<dyn Part> {
+        self.0.simulate()
     }
 }
 

@@ -1,15 +1,22 @@
-//! Simulated buses with a record of lines beside that of transfers, and with faults that strike once.
+//! Simulated buses with a record of lines and serial ports beside that of transfers, and with faults that strike once.
 
-use halyard::bus::{Bus, Edges, Simulated};
+use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName};
-use halyard_drivers::port::{I2cPort, InputSettings, OutputLine, OutputPort, PortError, SpiPort, SpiSettings};
-use halyard_drivers::sim::{I2cBus, I2cFaults, SpiSlot};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, OutputLine, OutputPort, Parity, PortError, SerialSettings, SpiPort, SpiSettings,
+};
+use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
+
+/// Bytes on their way through a serial port: more than any message has, so that none waits for the agent.
+const KEPT: usize = 4096;
 
 /// The buses and lines of a configuration.
 pub struct Wired {
@@ -25,9 +32,12 @@ struct Control {
     opened: Condvar,
     /// The next access fails.
     failing: AtomicBool,
-    /// Wakes those who wait for an edge, to fail.
+    /// Wakes those who wait for an edge, and parts on serial ports, to fail.
     struck: Notify,
-    lines: Mutex<Vec<String>>,
+    /// Wakes the part on a serial port, to talk.
+    talks: Notify,
+    /// What happened on lines and serial ports.
+    notes: Mutex<Vec<String>>,
 }
 
 impl Control {
@@ -39,8 +49,21 @@ impl Control {
         self.failing.swap(false, Ordering::SeqCst)
     }
 
-    fn note(&self, line: &LineName, what: &str) {
-        self.lines.lock().unwrap().push(format!("{line} {what}"));
+    fn note(&self, place: impl Display, what: &str) {
+        self.notes.lock().unwrap().push(format!("{place} {what}"));
+    }
+
+    /// Bytes on a serial port: `W` to the part, `R` from it. Lines of text as text.
+    fn note_bytes(&self, port: &str, direction: char, bytes: &[u8]) {
+        let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n');
+        if bytes.iter().all(is_text) {
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                self.note(port, &format!("{direction} \"{}\"", line.escape_ascii()));
+            }
+        } else {
+            let bytes: String = bytes.iter().map(|byte| format!(" {byte:02x}")).collect();
+            self.note(port, &format!("{direction}{bytes}"));
+        }
     }
 }
 
@@ -72,12 +95,17 @@ impl Wired {
         self.control.struck.notify_one();
     }
 
+    /// Lets the part on a serial port talk once.
+    pub fn talk(&self) {
+        self.control.talks.notify_one();
+    }
+
     /// What happened at this place since the last call.
     pub fn recorded(&self, at: &At) -> Vec<String> {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
-            At::Line(_) => std::mem::take(&mut *self.control.lines.lock().unwrap()),
+            At::Line(_) | At::Serial(_) => std::mem::take(&mut *self.control.notes.lock().unwrap()),
         }
     }
 
@@ -86,7 +114,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
-            At::Line(_) => {}
+            At::Line(_) | At::Serial(_) => {}
         }
     }
 }
@@ -114,6 +142,57 @@ impl Bus for Wired {
         let inner = Struck { inner: self.simulated.input(line, settings)?, control: self.control.clone() };
         Ok(Box::new(Noted { inner, line: line.clone() }))
     }
+
+    fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
+        self.control.wait();
+        let SerialSettings { baud, data_bits, parity, stop_bits } = settings;
+        let parity = match parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        self.control.note(port, &format!("is opened with {baud} {data_bits}{parity}{stop_bits}"));
+        let part = self.simulated.part(&At::Serial(port.to_owned())).unwrap();
+        let (near, far) = duplex(KEPT);
+        tokio::spawn(live(part, far, port.to_owned(), self.control.clone()));
+        Ok(Box::new(near))
+    }
+}
+
+/// The part at the far end of a serial port, until that is closed or the part is struck.
+async fn live(part: SharedPart, mut end: DuplexStream, port: String, control: Arc<Control>) {
+    // Whoever opens the port of one that talks comes into the middle of a message.
+    let message = said(&part);
+    let rest = &message[message.len() / 4 * 3..];
+    control.note_bytes(&port, 'R', rest);
+    control.note_bytes(&port, 'R', &message);
+    let mut out = [rest, &message].concat();
+    let mut bytes = [0; 256];
+    // The agent may close the port while there is something to write.
+    while end.write_all(&out).await.is_ok() {
+        out = tokio::select! {
+            () = control.struck.notified() => {
+                control.note(&port, "is gone");
+                return;
+            }
+            () = control.talks.notified() => said(&part),
+            read = end.read(&mut bytes) => {
+                let Ok(length @ 1..) = read else { return };
+                control.note_bytes(&port, 'W', &bytes[..length]);
+                let mut answer = Vec::new();
+                part.lock().serial().unwrap().receive(&bytes[..length], &mut answer);
+                answer
+            }
+        };
+        control.note_bytes(&port, 'R', &out);
+    }
+}
+
+/// What the part says by itself: nothing if it only answers.
+fn said(part: &SharedPart) -> Vec<u8> {
+    let mut message = Vec::new();
+    part.lock().serial().unwrap().talk(&mut message);
+    message
 }
 
 /// An open connection that fails when it shall.

@@ -124,8 +124,8 @@ fn beyond_the_range_names_the_channel() {
     assert_eq!(sample(&mut *sensor, 1).unwrap(), [1.0]);
 }
 
-/// Acknowledges all, and reads as it was told.
-struct Stub(Vec<u8>);
+/// Acknowledges all, keeps a configuration, and reads it with these bits of its high byte changed.
+struct Stub(Vec<u8>, u8);
 
 impl Part for Stub {
     fn stimulate(&mut self, _: &str, _: f64) -> bool {
@@ -139,9 +139,8 @@ impl Part for Stub {
 
 impl I2cPart for Stub {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        // Keeps a configuration, but never says that a conversion is done.
         if let [CONFIG, high, low] = *bytes {
-            self.0 = vec![high & 0x7F, low];
+            self.0 = vec![high ^ self.1, low];
         }
         Ok(())
     }
@@ -154,7 +153,8 @@ impl I2cPart for Stub {
 
 #[test]
 fn a_conversion_that_never_ends_is_not_ready() {
-    let (bus, _) = bus_with(Stub(Vec::new()));
+    // Idle when nothing was started, running for ever when something was.
+    let (bus, _) = bus_with(Stub(Vec::new(), 0x80));
     let options = options("{ rate: 860 }");
     let mut sensor = open(&options, &bus).unwrap();
     assert_eq!(sample(&mut *sensor, 4).unwrap_err().kind, FaultKind::NotReady);
@@ -187,4 +187,22 @@ fn wrong_options_are_refused() {
         let message = serde_yaml::from_str::<Options>(text).unwrap_err().to_string();
         assert!(message.contains(expected), "{text}: {message}");
     }
+}
+
+/// Another part's register that keeps what is written, such as a threshold: it never says that nothing runs.
+#[test]
+fn what_is_never_idle_is_no_ads1115() {
+    let (bus, _) = bus_with(Stub(Vec::new(), 0));
+    let fault = open(&options("{}"), &bus).err().unwrap();
+    let expected = "the configuration register never says idle: not an ADS1115";
+    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));
+}
+
+/// It may convert by itself since before, as slowly as it can.
+#[test]
+fn a_conversion_of_before_is_waited_for() {
+    let options = options("{}");
+    let (bus, _) = simulated(&options);
+    embedded_hal::i2c::I2c::write(&mut bus.clone(), ADDRESS, &[CONFIG, 0x84, 0x03]).unwrap();
+    sample(&mut *open(&options, &bus).unwrap(), 4).unwrap();
 }

@@ -32,8 +32,8 @@ macro_rules! choice {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let expected = concat!("one of ", stringify!($($number),+));
-                $crate::options::limits::number(deserializer, expected, |number| {
+                let expected = concat!("one of", $(" ", stringify!($number), ","),+);
+                $crate::options::limits::number(deserializer, expected.trim_end_matches(','), |number| {
                     Self::ALL.iter().copied().find(|choice| choice.number() == number)
                 })
             }

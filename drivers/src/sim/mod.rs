@@ -14,6 +14,7 @@ pub use line::Line;
 pub use spi::SpiSlot;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A part does not acknowledge: the address while it is busy, or a byte that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,11 @@ pub trait Part: Send {
 
     /// The part as seen from an SPI bus, if it has that interface.
     fn spi(&mut self) -> Option<&mut dyn SpiPart> {
+        None
+    }
+
+    /// The part as seen from a serial port, if it has that interface.
+    fn serial(&mut self) -> Option<&mut dyn SerialPart> {
         None
     }
 }
@@ -58,6 +64,24 @@ pub trait SpiPart {
 
     /// One byte in each direction.
     fn exchange(&mut self, byte: u8) -> u8;
+}
+
+/// The serial interface of a part.
+pub trait SerialPart {
+    /// Time from one message that it sends by itself to the next; `None` if it only answers.
+    fn period(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Appends a message that it sends by itself.
+    fn talk(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+
+    /// The port writes `bytes` to the part, which appends what it answers.
+    fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let _ = (bytes, out);
+    }
 }
 
 /// A model that a bus and a test share.

@@ -14,6 +14,7 @@ const COMMON: &[&str] = &[
     "bus",
     "address",
     "line",
+    "port",
     "every",
     "filters",
     "store",
@@ -28,6 +29,7 @@ fn channels(driver: &Driver) -> Vec<crate::Channel> {
     match (driver.defaults)() {
         Spec::Sensor(spec) => spec.channels(),
         Spec::Edge(spec) => spec.channels(),
+        Spec::Serial(spec) => spec.channels(),
         Spec::Actuator(_) => Vec::new(),
     }
 }
@@ -62,7 +64,9 @@ fn roles_attachments_and_channels_fit_together() {
                     let legal = addresses.iter().all(|address| (0x08..=0x77).contains(address));
                     driver.role == Role::Sensor && legal && addresses.is_sorted() && !addresses.is_empty()
                 }
-                (Spec::Edge(_), Attachment::InputLine) => driver.role == Role::Sensor,
+                (Spec::Edge(_), Attachment::InputLine) | (Spec::Serial(_), Attachment::Serial) => {
+                    driver.role == Role::Sensor
+                }
                 (Spec::Actuator(_), Attachment::OutputLine) => driver.role == Role::Actuator,
                 _ => false,
             };
@@ -125,6 +129,7 @@ fn examples_are_stanzas_of_their_driver() {
                 Attachment::I2c { .. } => &["bus", "address"],
                 Attachment::Spi => &["bus"],
                 Attachment::InputLine | Attachment::OutputLine => &["line"],
+                Attachment::Serial => &["port"],
             };
             assert!(places.iter().all(|key| stanza.contains_key(*key)), "{}", driver.name);
         }

@@ -4,15 +4,16 @@ mod edges;
 mod errno;
 mod gpio;
 mod i2c;
+mod serial;
 mod spi;
 
-use super::{Bus, Edges};
+use super::{Bus, Edges, Serial};
 use crate::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SpiPort, SpiSettings};
+use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`.
+/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`, serial ports.
 #[derive(Default)]
 pub struct Linux {
     i2c: Locks,
@@ -42,6 +43,10 @@ impl Bus for Linux {
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         edges::open(line, settings)
+    }
+
+    fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
+        serial::open(path, settings)
     }
 }
 

@@ -191,3 +191,32 @@ fn configured_parts_are_where_they_are_configured() {
     let elsewhere = spec.open(Wire::I2c(open(config.board, &config).i2c(1, 0x45).unwrap(), 0x45));
     assert_eq!(elsewhere.err().unwrap().kind, FaultKind::Absent);
 }
+
+#[tokio::test]
+async fn a_serial_port_carries_the_model_both_ways() {
+    use halyard_drivers::port::SerialSettings;
+    use halyard_drivers::{SerialSpec, mhz19, pms5003};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let bus = Simulated::default();
+    let (dust, air) = (At::Serial("/dev/ttyUSB0".into()), At::Serial("/dev/ttyUSB1".into()));
+    bus.place(&dust, Some(pms5003::Options::default().simulate()));
+    bus.place(&air, Some(mhz19::Options::default().simulate()));
+    let open = |path: &str| bus.serial(path, SerialSettings::plain(9600));
+    let limit = std::time::Duration::from_secs(20);
+
+    assert!(bus.part(&dust).unwrap().stimulate("pm2_5", 77.0));
+    let mut message = [0; 32];
+    let mut port = open("/dev/ttyUSB0").unwrap();
+    tokio::time::timeout(limit, port.read_exact(&mut message)).await.unwrap().unwrap();
+    assert_eq!((message[0], message[13]), (0x42, 77));
+
+    let mut answer = [0; 9];
+    let mut port = open("/dev/ttyUSB1").unwrap();
+    port.write_all(&[0xFF, 0x01, 0x86, 0, 0, 0, 0, 0, 0x79]).await.unwrap();
+    tokio::time::timeout(limit, port.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(answer[..2], [0xFF, 0x86]);
+
+    let error = open("/dev/ttyUSB2").err().unwrap();
+    assert_eq!((error.kind, error.message.as_str()), (FaultKind::Absent, "there is no /dev/ttyUSB2"));
+}

@@ -139,6 +139,7 @@ fn every_driver_is_accepted() {
         let config = match spec {
             Some(Spec::Sensor(spec)) => config(vec![sensor("x", Source::Sampled { spec, every })], vec![]),
             Some(Spec::Edge(spec)) => config(vec![sensor("x", Source::Edges { spec })], vec![]),
+            Some(Spec::Serial(spec)) => config(vec![sensor("x", Source::Serial { spec, every })], vec![]),
             Some(Spec::Actuator(spec)) => {
                 config(vec![], vec![ActuatorConfig { spec, ..actuator("x", Control::Switch) }])
             }
@@ -155,13 +156,14 @@ fn every_driver_is_accepted() {
 
 /// A stanza without the keys that the agent reads itself.
 fn own_options(stanza: &serde_yaml::Value) -> Node {
-    const COMMON: [&str; 14] = [
+    const COMMON: [&str; 15] = [
         "id",
         "name",
         "driver",
         "bus",
         "address",
         "line",
+        "port",
         "every",
         "filters",
         "store",
@@ -192,6 +194,18 @@ fn tree(value: &serde_yaml::Value) -> Node {
 
 fn node(content: Content) -> Node {
     Node { place: Place::default(), content, origin: None }
+}
+
+#[test]
+fn a_place_is_on_the_map() {
+    let degrees = |name: &'static str| Channel::number(name, Quantity::STATE, -180.0..=180.0);
+    let of = |channels| message(&config(vec![sampled("boat", channels, Duration::from_secs(10))], vec![]), None);
+    let message = of(vec![degrees("latitude"), degrees("longitude")]);
+    assert_accepted(&message);
+    let tracker = &message["components"]["boat-TRACKER"];
+    assert_eq!((&tracker["platform"], &tracker["source_type"]), (&json!("device_tracker"), &json!("gps")));
+    assert_eq!(tracker["json_attributes_topic"], "halyard/greenhouse/boat");
+    assert!(of(vec![degrees("latitude")])["components"]["boat-TRACKER"].is_null());
 }
 
 #[test]

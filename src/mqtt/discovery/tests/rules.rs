@@ -14,6 +14,7 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             &["command_topic", "payload_on", "payload_off", "state_on", "state_off", "optimistic", "device_class"]
         }
         "number" => &["command_topic", "min", "max", "step", "unit_of_measurement", "optimistic", "device_class"],
+        "device_tracker" => &["json_attributes_topic", "source_type"],
         other => panic!("unknown platform {other}"),
     }
 }
@@ -34,6 +35,7 @@ fn units(class: &str) -> &'static [&'static str] {
         "carbon_dioxide" => &["ppm"],
         "pm1" | "pm25" | "pm10" | "nitrogen_dioxide" | "volatile_organic_compounds" => &["µg/m³"],
         "conductivity" => &["µS/cm", "mS/cm"],
+        "speed" => &["km/h", "m/s"],
         "duration" => &["s", "min", "h"],
         other => panic!("device class {other}: unknown to Home Assistant, or to be added here with its units"),
     }
@@ -106,7 +108,8 @@ pub fn assert_accepted(message: &Value) {
             assert!(!topic.as_str().unwrap().contains(['+', '#', '\0']));
         }
         let value = text("value_template").strip_prefix("{{ value_json.get('").unwrap().strip_suffix("') }}").unwrap();
-        assert!(value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "template of {key}");
+        let word = if platform == "device_tracker" { value.to_ascii_lowercase() } else { value.to_owned() };
+        assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "template of {key}");
         assert_eq!(text("availability_mode"), "all");
         let state_topic = text("state_topic");
         let base = state_topic.rsplit_once('/').unwrap().0;
@@ -135,6 +138,7 @@ pub fn assert_accepted(message: &Value) {
                 assert!(class.is_none_or(|class| BINARY_CLASSES.contains(&class)), "{class:?}");
                 assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
             }
+            "device_tracker" => assert_eq!(text("json_attributes_topic"), state_topic),
             "switch" => {
                 assert_eq!(text("command_topic"), format!("{state_topic}/set"));
                 assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));

@@ -1,0 +1,222 @@
+//! Driver for the MCP9808 temperature sensor of Microchip.
+//!
+//! Source: Microchip, "MCP9808 ±0.5°C Maximum Accuracy Digital Temperature Sensor", DS25095A of October 2011; sections
+//! are cited from it.
+//!
+//! It sleeps between measurements. There is no single conversion and no flag of its end: it is woken, and left alone
+//! for as long as a conversion takes. Its output for alerts is not used.
+
+#[cfg(test)]
+mod tests;
+
+pub mod sim;
+
+use crate::channel::{Channel, Quantity, within};
+use crate::driver::{Attachment, Driver, Role, Spec};
+use crate::fault::Fault;
+use crate::options::limits::choice;
+use crate::options::read;
+use crate::port::{Delay, Wire};
+use crate::sensor::{Sample, Sensor, SensorSpec};
+use crate::sim::Part;
+use embedded_hal::delay::DelayNs;
+use embedded_hal::i2c::I2c;
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// The driver's entry in the list.
+pub static DRIVER: Driver = Driver {
+    name: "mcp9808",
+    summary: "Microchip MCP9808: temperature, to 0.5 °C",
+    source: "Microchip, DS25095A",
+    role: Role::Sensor,
+    attachments: &[Attachment::I2c { addresses: &[0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F] }],
+    example: "\
+- id: tank
+  driver: mcp9808
+  bus: i2c-1
+  address: 0x18
+  every: 10s
+",
+    defaults: || Spec::Sensor(Arc::new(Options::default())),
+    schema: || schema_for!(Options),
+    parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
+};
+
+/// Index of the channel.
+const TEMPERATURE: usize = 0;
+
+/// "Temperature Characteristics": the range of operation in °C.
+const TEMPERATURE_RANGE: RangeInclusive<f64> = -40.0..=125.0;
+
+/// Section 5.1: the registers.
+const CONFIG: u8 = 0x01;
+const RESULT: u8 = 0x05;
+const MANUFACTURER: u8 = 0x06;
+const DEVICE: u8 = 0x07;
+const RESOLUTION: u8 = 0x08;
+
+/// Section 5.1.4: Microchip.
+const MICROCHIP: u16 = 0x0054;
+/// Section 5.1.5: the upper byte is the device's, the lower one its revision.
+const MCP9808: u8 = 0x04;
+
+/// Section 5.1.1: asleep.
+const SHUTDOWN: u16 = 1 << 8;
+/// Section 5.1.1: the hysteresis of the alert is 1.5 °C. It is what a reset does not leave, so that one is noticed.
+const MARK: u16 = 0b01 << 9;
+
+/// Section 5.1.3: °C for each bit.
+const STEP: f64 = 0.0625;
+
+/// Options of the `mcp9808` driver.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Size of a step in °C. A measurement takes 375 ms at 0.0625, 195 ms at 0.125, 98 ms at 0.25, 45 ms at 0.5.
+    pub resolution: Resolution,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { resolution: Resolution::Sixteenth }
+    }
+}
+
+choice! {
+    /// Size of a step in °C (section 5.2.4).
+    pub enum Resolution {
+        /// 30 ms
+        Half = 0.5,
+        /// 65 ms
+        Quarter = 0.25,
+        /// 130 ms
+        Eighth = 0.125,
+        /// 250 ms
+        Sixteenth = 0.0625,
+    }
+}
+
+impl Resolution {
+    /// Section 5.1.6, resolution register.
+    fn code(self) -> u8 {
+        match self {
+            Self::Half => 0b00,
+            Self::Quarter => 0b01,
+            Self::Eighth => 0b10,
+            Self::Sixteenth => 0b11,
+        }
+    }
+
+    /// How long to wait for a conversion in µs. The datasheet has its typical time only: half as much again.
+    fn time_us(self) -> u32 {
+        let typical = match self {
+            Self::Half => 30_000,
+            Self::Quarter => 65_000,
+            Self::Eighth => 130_000,
+            Self::Sixteenth => 250_000,
+        };
+        typical * 3 / 2
+    }
+}
+
+/// An MCP9808 on its bus.
+pub struct Mcp9808<I, D> {
+    i2c: I,
+    address: u8,
+    delay: D,
+    resolution: Resolution,
+}
+
+impl<I: I2c, D: DelayNs> Mcp9808<I, D> {
+    /// Checks the identity, and puts the part to sleep.
+    ///
+    /// # Errors
+    /// Absent, wrong chip, or a failed transfer.
+    pub fn new(i2c: I, address: u8, delay: D, resolution: Resolution) -> Result<Self, Fault> {
+        let mut part = Self { i2c, address, delay, resolution };
+        let found = part.read(MANUFACTURER, "reading the manufacturer ID register 0x06")?;
+        if found != MICROCHIP {
+            return Err(Fault::wrong_chip(format!(
+                "the manufacturer ID register 0x06 holds {found:#06x}, expected {MICROCHIP:#06x}"
+            )));
+        }
+        let found = part.read(DEVICE, "reading the device ID register 0x07")?;
+        if found.to_be_bytes()[0] != MCP9808 {
+            return Err(Fault::wrong_chip(format!(
+                "the device ID register 0x07 holds {found:#06x}, expected {MCP9808:#04x} in its upper byte"
+            )));
+        }
+        part.sleep()?;
+        Ok(part)
+    }
+
+    fn measure(&mut self) -> Result<u16, Fault> {
+        let resolution = [RESOLUTION, self.resolution.code()];
+        self.i2c.write(self.address, &resolution).map_err(|error| Fault::i2c(error, "writing the resolution"))?;
+        self.write_config(MARK, "starting a measurement")?;
+        self.delay.delay_us(self.resolution.time_us());
+        let found = self.read(CONFIG, "reading the configuration")?;
+        // A reset leaves other settings, and perhaps no result yet.
+        if found != MARK {
+            return Err(Fault::corrupt(format!(
+                "the configuration register holds {found:#06x} after {MARK:#06x} was written"
+            )));
+        }
+        let result = self.read(RESULT, "reading the measurement")?;
+        self.sleep()?;
+        Ok(result)
+    }
+
+    fn sleep(&mut self) -> Result<(), Fault> {
+        self.write_config(MARK | SHUTDOWN, "putting it to sleep")
+    }
+
+    fn write_config(&mut self, config: u16, doing: &str) -> Result<(), Fault> {
+        let [high, low] = config.to_be_bytes();
+        self.i2c.write(self.address, &[CONFIG, high, low]).map_err(|error| Fault::i2c(error, doing))
+    }
+
+    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
+        let mut bytes = [0; 2];
+        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
+        Ok(u16::from_be_bytes(bytes))
+    }
+}
+
+impl<I: I2c + Send, D: DelayNs + Send> Sensor for Mcp9808<I, D> {
+    fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
+        out.number(TEMPERATURE, celsius(self.measure()?)?);
+        Ok(())
+    }
+
+    fn halt(&mut self) -> Result<(), Fault> {
+        self.sleep()
+    }
+}
+
+impl SensorSpec for Options {
+    fn channels(&self) -> Vec<Channel> {
+        vec![Channel::number("temperature", Quantity::TEMPERATURE, TEMPERATURE_RANGE)]
+    }
+
+    fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
+        match wire {
+            Wire::I2c(i2c, address) => Ok(Box::new(Mcp9808::new(i2c, address, Delay, self.resolution)?)),
+            _ => Err(Fault::rejected("the MCP9808 is on I2C only")),
+        }
+    }
+
+    fn simulate(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(sim::Model::default()))
+    }
+}
+
+/// Temperature in °C of a result (section 5.1.3): 13 bits of two's complement. The three bits above them tell what the
+/// temperature is to the limits of the alert.
+fn celsius(result: u16) -> Result<f64, Fault> {
+    let code = (result << 3).cast_signed() >> 3;
+    within(f64::from(code) * STEP, &TEMPERATURE_RANGE, "a temperature in °C")
+}

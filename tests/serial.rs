@@ -1,0 +1,354 @@
+//! Sensors on serial ports, over pseudo terminals: what the kernel calls a port, with a test at the other end.
+
+// Helpers of tests fail them this way; clippy knows the tests themselves only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use halyard::bus::{Bus, Linux};
+use halyard::config::parse;
+use halyard::mqtt::{Limits, Outbox, Topics};
+use halyard::reporter::Reporter;
+use halyard::sensing::{self, ReadRequest, Surroundings};
+use halyard::watchdog::Watchdog;
+use halyard_drivers::port::SerialSettings;
+use halyard_drivers::{FaultKind, SerialSpec, mhz19, pms5003};
+use serde_json::Value as Json;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::FromRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use support::broker::Broker;
+use support::peer::Peer;
+use support::wait_until;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// A cable: the test has the device's end. Dropping it pulls it.
+struct Cable {
+    device: File,
+    /// Keeps what was said before somebody listens.
+    _port: File,
+    path: String,
+}
+
+impl Cable {
+    fn new() -> Self {
+        let (mut device, mut port) = (-1, -1);
+        let mut name = [0; 64];
+        // SAFETY: plain data; all zeros are a value of it.
+        let mut raw: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: all pointers are to variables of ours; 64 bytes are enough for a name below /dev/pts.
+        unsafe {
+            libc::cfmakeraw(&raw mut raw);
+            let null = std::ptr::null_mut();
+            assert_eq!(libc::openpty(&raw mut device, &raw mut port, name.as_mut_ptr(), &raw mut raw, null), 0);
+        }
+        // SAFETY: openpty ended the name with a zero, and gave two descriptors that nobody else has.
+        let (name, device, port) =
+            unsafe { (CStr::from_ptr(name.as_ptr()), File::from_raw_fd(device), File::from_raw_fd(port)) };
+        Self { device, _port: port, path: name.to_str().unwrap().to_owned() }
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        self.device.write_all(bytes).unwrap();
+    }
+}
+
+/// What names a port whichever socket it is in.
+struct ById {
+    folder: TempDir,
+}
+
+impl ById {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("usb-dust")
+    }
+
+    fn point_at(&self, cable: &Cable) {
+        let _ = std::fs::remove_file(self.path());
+        std::os::unix::fs::symlink(&cable.path, self.path()).unwrap();
+    }
+}
+
+/// The task of one sensor on the machine's own ports.
+struct Running {
+    _runtime: Runtime,
+    reporter: Reporter,
+    requests: mpsc::Sender<ReadRequest>,
+    cancel: CancellationToken,
+}
+
+impl Running {
+    /// `rest` is the sensor's stanza but for its id and port.
+    fn start(port: &Path, rest: &str) -> Self {
+        let port = port.display();
+        let text = format!("agent: {{ id: test }}\nsensors:\n  - {{ id: x, port: {port}, {rest} }}\n");
+        let sensor = parse(&text, "f").map_err(|report| report.to_string()).unwrap().sensors.remove(0);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let reporter = Reporter::new(Outbox::new(Limits::default()), Topics::new("h", "test"), "test");
+        reporter.add("x", "x".to_owned(), sensor.store);
+        let bus: Arc<dyn Bus> = Arc::new(Linux::new());
+        let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: Watchdog::default() };
+        let (requests, inbox) = mpsc::channel(8);
+        let cancel = CancellationToken::new();
+        runtime.spawn(sensing::run(sensor, surroundings, inbox, cancel.clone()));
+        Self { _runtime: runtime, reporter, requests, cancel }
+    }
+
+    fn reads(&self, channel: &str, value: f64) {
+        wait_until(&format!("{channel} {value}"), || {
+            self.reporter.last("x").is_some_and(|state| state[channel].as_f64() == Some(value))
+        });
+    }
+
+    fn problem(&self) -> Json {
+        self.reporter.health()["problems"]["x"].clone()
+    }
+
+    fn fails(&self, kind: &str, count: u64) {
+        wait_until(&format!("{kind} {count} times"), || {
+            let problem = self.problem();
+            problem["kind"] == kind && problem["count"].as_u64() >= Some(count)
+        });
+    }
+
+    fn works(&self) {
+        wait_until("no problem", || self.problem().is_null());
+    }
+
+    fn ask(&self) -> oneshot::Receiver<Result<Json, halyard_drivers::Fault>> {
+        let (answer, state) = oneshot::channel();
+        self.requests.blocking_send(answer).unwrap();
+        state
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// A message of the dust sensor with this much PM2.5.
+fn dust(pm2_5: f64) -> Vec<u8> {
+    let (mut model, mut message) = (pms5003::Options::default().simulate(), Vec::new());
+    model.stimulate("pm2_5", pm2_5);
+    model.serial().unwrap().talk(&mut message);
+    message
+}
+
+fn wrong(mut message: Vec<u8>) -> Vec<u8> {
+    message[13] ^= 1;
+    message
+}
+
+#[test]
+fn messages_between_garbage_become_states() {
+    let mut cable = Cable::new();
+    let running = Running::start(cable.path.as_ref(), "driver: pms5003, every: 10ms");
+    cable.say(&[&dust(5.0)[9..], b"garbage \x42\x4d", &dust(13.0)].concat());
+    running.reads("pm2_5", 13.0);
+    // In pieces, with the next one right behind it.
+    let message = dust(14.0);
+    for byte in &message {
+        cable.say(&[*byte]);
+    }
+    running.reads("pm2_5", 14.0);
+    running.works();
+}
+
+#[test]
+fn a_part_that_talks_too_much_is_throttled_and_whoever_asks_gets_the_next_reading() {
+    let mut cable = Cable::new();
+    let running = Running::start(cable.path.as_ref(), "driver: pms5003, every: 1h");
+    cable.say(&dust(1.0));
+    running.reads("pm2_5", 1.0);
+    let answer = running.ask();
+    let mut said = 0;
+    let mut answer = Some(answer);
+    wait_until("an answer", || {
+        said += 1;
+        cable.say(&dust(2.0));
+        match answer.as_mut().unwrap().try_recv() {
+            Ok(state) => {
+                assert_eq!(state.unwrap()["pm2_5"], 2);
+                true
+            }
+            Err(oneshot::error::TryRecvError::Empty) => false,
+            Err(error) => panic!("{error}"),
+        }
+    });
+    // All of these come before another interval is over.
+    cable.say(&[dust(3.0), wrong(dust(3.0))].concat());
+    running.fails("corrupt", 1);
+    running.reads("pm2_5", 2.0);
+}
+
+#[test]
+fn wrong_checksums_are_faults_until_a_right_one() {
+    let mut cable = Cable::new();
+    let running = Running::start(cable.path.as_ref(), "driver: pms5003, every: 1h");
+    cable.say(&dust(1.0));
+    running.reads("pm2_5", 1.0);
+    (0..3).for_each(|_| cable.say(&wrong(dust(2.0))));
+    running.fails("corrupt", 3);
+    assert_eq!(running.reporter.last("x").unwrap()["pm2_5"], 1, "a wrong message is no reading");
+    // After three it was offline: the next one is published, whatever the interval.
+    cable.say(&dust(3.0));
+    running.works();
+    running.reads("pm2_5", 3.0);
+}
+
+#[test]
+fn a_cable_that_was_pulled_and_put_back_in_another_socket() {
+    let by_id = ById::new();
+    let mut cable = Cable::new();
+    by_id.point_at(&cable);
+    let running = Running::start(&by_id.path(), "driver: pms5003, every: 10ms");
+    cable.say(&dust(1.0));
+    running.reads("pm2_5", 1.0);
+
+    std::fs::remove_file(by_id.path()).unwrap();
+    drop(cable);
+    running.fails("absent", 1);
+    let problem = running.problem();
+    assert!(problem["message"].as_str().unwrap().starts_with("the port is gone"), "{problem}");
+    // It looks for it again, and says what it finds.
+    running.fails("absent", 2);
+    let expected = format!("there is no {}", by_id.path().display());
+    assert_eq!(running.problem()["message"], expected);
+
+    let mut cable = Cable::new();
+    cable.say(&dust(2.0));
+    by_id.point_at(&cable);
+    running.reads("pm2_5", 2.0);
+    running.works();
+}
+
+#[test]
+fn silence_is_a_fault_and_so_is_noise() {
+    let mut cable = Cable::new();
+    let rest = "driver: serial-lines, pattern: 'T=(?<t>.*)', silence: 500ms, every: 10ms";
+    let running = Running::start(cable.path.as_ref(), rest);
+    running.fails("absent", 1);
+    assert_eq!(running.problem()["message"], "nothing came for 500ms");
+    wait_until("a fault for noise", || {
+        cable.say(b"hello\n");
+        running.problem()["kind"] == "wrong-chip"
+    });
+    wait_until("a line", || {
+        cable.say(b"T=21.5\r\n");
+        running.reporter.last("x").is_some_and(|state| state["t"] == 21.5)
+    });
+    running.works();
+}
+
+#[test]
+fn a_part_that_answers_is_asked() {
+    let cable = Cable::new();
+    let mut device = cable.device.try_clone().unwrap();
+    let model = std::thread::spawn(move || {
+        let mut model = mhz19::Options::default().simulate();
+        model.stimulate("co2", 801.0);
+        let (mut bytes, mut asked) = ([0; 64], 0);
+        // Until the cable is pulled.
+        while let Ok(length @ 1..) = device.read(&mut bytes) {
+            let mut answer = Vec::new();
+            model.serial().unwrap().receive(&bytes[..length], &mut answer);
+            asked += 1;
+            model.stimulate("co2", 801.0 + f64::from(asked));
+            if device.write_all(&answer).is_err() || asked == 3 {
+                break;
+            }
+        }
+        asked
+    });
+    let running = Running::start(cable.path.as_ref(), "driver: mhz19, every: 20ms");
+    running.reads("co2", 803.0);
+    assert_eq!(model.join().unwrap(), 3);
+    let mut answer = running.ask();
+    running.fails("absent", 1);
+    assert_eq!(running.problem()["message"], "no answer within 5s");
+    wait_until("an answer", || answer.try_recv().is_ok_and(|answer| answer.is_err()));
+}
+
+#[test]
+fn a_port_has_one_user() {
+    let cable = Cable::new();
+    let bus = Linux::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let open = || bus.serial(&cable.path, SerialSettings::plain(9600));
+    let first = open().unwrap();
+    let error = open().err().unwrap();
+    assert_eq!(error.kind, FaultKind::Bus);
+    assert_eq!(error.message, format!("{} is in use by another program (EBUSY)", cable.path));
+    drop(first);
+    open().unwrap();
+}
+
+/// The built program, ended with its value.
+struct Halyard(Child);
+
+impl Drop for Halyard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn from_the_cable_to_the_broker() {
+    let Some(broker) = Broker::start("") else { return };
+    let peer = Peer::connect(broker.address(), "watcher");
+    peer.listen("halyard/test/x/#");
+    let mut cable = Cable::new();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("config.yaml");
+    let text = format!(
+        "agent: {{ id: test }}\nmqtt: {{ url: '{}', discovery: false }}\nsensors:\n  - {{ id: x, driver: pms5003, port: {}, every: 10ms }}\n",
+        broker.url(),
+        cable.path
+    );
+    std::fs::write(&file, text).unwrap();
+    let program = Command::new(env!("CARGO_BIN_EXE_halyard"))
+        .args(["run", "-c"])
+        .arg(&file)
+        .env("STATE_DIRECTORY", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _program = Halyard(program);
+    let next = |what: &str| loop {
+        let (topic, payload, _) = peer.next();
+        let found = match topic.rsplit('/').next() {
+            Some("availability") => payload,
+            _ => serde_json::from_str::<Json>(&payload).unwrap()["pm2_5"].to_string(),
+        };
+        println!("{topic} {found}");
+        if found == what {
+            break;
+        }
+    };
+    cable.say(&dust(7.0));
+    next("7");
+    next("online");
+    (0..3).for_each(|_| cable.say(&wrong(dust(8.0))));
+    next("offline");
+    cable.say(&dust(9.0));
+    next("9");
+    next("online");
+    drop(cable);
+    next("offline");
+}
