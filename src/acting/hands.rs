@@ -390,3 +390,6 @@ impl Body {
         gone
     }
 }
+
+#[cfg(test)]
+mod tests;
