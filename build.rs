@@ -4,8 +4,5 @@ fn main() {
     // Covers the binaries, tests, benches and examples of this package. GNU ld, gold, lld and mold know the option.
     println!("cargo:rustc-link-arg=-Wl,--wrap=MQTTPacket_send_publish");
     println!("cargo:rustc-link-arg=-Wl,--wrap=MQTTProtocol_handlePublishes");
-    // These exist with TLS only; else there is nothing to wrap.
-    println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_initialize");
-    println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_setSocketForSSL");
     println!("cargo:rerun-if-changed=build.rs");
 }

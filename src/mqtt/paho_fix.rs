@@ -1,4 +1,4 @@
-//! Four defects of the bundled paho.mqtt.c (1.3.16), cured at the boundary between the library's object files.
+//! Three defects of the bundled paho.mqtt.c (1.3.16), cured at the boundary between the library's object files.
 //!
 //! `build.rs` makes the linker send the library's calls of two functions here; both call the original.
 //!
@@ -15,9 +15,6 @@
 //! to acknowledge that, in the hope of sending it along with data that never come. A broker that leaves Nagle's algorithm
 //! on, as Mosquitto does by default, holds back the next small packet until then. So after each publish that will be
 //! acknowledged we end that hope.
-//!
-//! **OpenSSL for those who do not want it.** The library starts OpenSSL, 1.5 MB of memory, for `mqtt://` too. So it is
-//! started by the first connection that uses it.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -180,48 +177,4 @@ unsafe fn is_text(data: *const c_char, len: c_int) -> bool {
     // SAFETY: as the caller promises.
     let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) };
     !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
-}
-
-/// What is particular to TLS.
-#[cfg(feature = "tls")]
-mod tls {
-    use super::{c_char, c_int, c_void};
-    use std::sync::Once;
-
-    static START: Once = Once::new();
-
-    unsafe extern "C" {
-        fn __real_SSLSocket_initialize() -> c_int;
-        fn __real_SSLSocket_setSocketForSSL(
-            net: *mut c_void,
-            options: *mut c_void,
-            host: *const c_char,
-            length: usize,
-        ) -> c_int;
-    }
-
-    /// Leaves it to the first connection.
-    #[unsafe(no_mangle)]
-    extern "C" fn __wrap_SSLSocket_initialize() -> c_int {
-        0
-    }
-
-    /// # Safety
-    /// Only paho.mqtt.c calls this, before each handshake and before all else that needs OpenSSL, with its
-    /// `mqttasync_mutex` held.
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn __wrap_SSLSocket_setSocketForSSL(
-        net: *mut c_void,
-        options: *mut c_void,
-        host: *const c_char,
-        length: usize,
-    ) -> c_int {
-        // The library does not look at the result either; if there is no OpenSSL, there is no connection.
-        START.call_once(|| {
-            // SAFETY: once, as the library itself would, and before the first use.
-            unsafe { __real_SSLSocket_initialize() };
-        });
-        // SAFETY: the caller's own arguments.
-        unsafe { __real_SSLSocket_setSocketForSSL(net, options, host, length) }
-    }
 }
