@@ -3,12 +3,22 @@
 //! It is the real one, but for the tests of this crate: there it stands still until a driver [waits](crate::port::Delay),
 //! and each thread has its own. So tests take no time, and a driver that waits too little fails on a slow machine as well.
 
+use std::sync::OnceLock;
 use std::time::Instant;
+
+/// Since when the time of models runs faster, if it does.
+static HURRY: OnceLock<Instant> = OnceLock::new();
+
+/// From now on a millisecond is a second for models: whatever a driver waits for is done when it looks. For tests that
+/// record what happens, which must not depend on how fast a machine is.
+pub fn hurry() {
+    HURRY.get_or_init(Instant::now);
+}
 
 /// What time it is for a model.
 #[cfg(not(test))]
 pub fn now() -> Instant {
-    Instant::now()
+    HURRY.get().map_or_else(Instant::now, |start| *start + start.elapsed() * 1_000)
 }
 
 #[cfg(test)]
@@ -24,6 +34,7 @@ mod stopped {
         static NOW: Cell<Instant> = Cell::new(Instant::now());
     }
 
+    /// What time it is for a model of this thread.
     pub fn now() -> Instant {
         NOW.get()
     }

@@ -4,7 +4,7 @@
 //! registers, checksums, conversion times, refusals. Its back door, [`Part::stimulate`], sets what the part
 //! measures in the units of the channels, so that one test covers every sensor.
 
-pub(crate) mod clock;
+pub mod clock;
 mod i2c;
 mod line;
 mod spi;
