@@ -390,8 +390,8 @@ fn drivers_are_listed_and_described() {
         assert_eq!(json["name"], driver.name);
     }
     assert_eq!(
-        call(Some("sht3x"), false),
-        (2, String::new(), "there is no driver `sht3x`; did you mean `sht4x`?\n".to_owned())
+        call(Some("ads1116"), false),
+        (2, String::new(), "there is no driver `ads1116`; did you mean `ads1115`?\n".to_owned())
     );
 }
 
