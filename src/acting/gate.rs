@@ -13,20 +13,13 @@
 mod seen;
 #[cfg(test)]
 mod tests;
+mod unit;
 
-use super::command::{Command, Reason, Refusal, Wanted};
+use super::command::{Command, Reason, Refusal};
 use halyard_drivers::{Control, Fault, Next, Value};
-use seen::Seen;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
-
-/// How many commands of one actuator may wait while a write is under way.
-const QUEUE: usize = 16;
-/// First pause before a failed write is followed by one of `safe`; it doubles up to [`LONGEST_RETRY`].
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// The same while the agent stops, when there is little time.
-const STOP_RETRY: Duration = Duration::from_millis(100);
+use unit::{FIRST_RETRY, Job, Pulse, Unit};
 
 /// What holds for one actuator.
 #[derive(Clone, Debug)]
@@ -135,92 +128,6 @@ pub struct Gate<R> {
     stopping: bool,
 }
 
-struct Unit<R> {
-    rules: Rules,
-    /// `None` while not known.
-    state: Option<Value>,
-    /// Whether it was opened and can be written to.
-    open: bool,
-    /// Why it could not be opened.
-    absent: Option<String>,
-    /// Whether it was taken out of the configuration, and takes no command any more.
-    retired: bool,
-    writing: Option<Job<R>>,
-    /// What the gate itself wants written next.
-    forced: Option<Job<R>>,
-    queue: VecDeque<Job<R>>,
-    /// An active `initial` that waits for interlocked actuators to be known as off.
-    deferred: Option<Value>,
-    /// Since when it is, or may be, on.
-    active_since: Option<Instant>,
-    pulse: Option<Pulse>,
-    /// Whether it went to `safe` since the broker was lost.
-    safed: bool,
-    /// When to write `safe` after a failure, and the pause after the next one.
-    retry: Option<Instant>,
-    pause: Duration,
-    seen: Seen,
-}
-
-/// Something to write.
-struct Job<R> {
-    value: Wanted,
-    by: By,
-    id: Option<String>,
-    /// Where the answer goes; `None` if nobody asked.
-    route: Option<R>,
-    pulse: Option<Duration>,
-    expires: Option<SystemTime>,
-    /// What was on its way to the hardware, and since when; set when the write begins.
-    begun: Option<(Value, Instant)>,
-}
-
-struct Pulse {
-    until: Instant,
-    back: Value,
-    id: Option<String>,
-}
-
-impl<R> Job<R> {
-    fn own(value: Value, by: By) -> Self {
-        Self { value: Wanted::Value(value), by, id: None, route: None, pulse: None, expires: None, begun: None }
-    }
-}
-
-impl<R> Unit<R> {
-    /// Whether it is on, may be on, or is just being turned on.
-    fn may_be_on(&self) -> bool {
-        let going_on =
-            self.writing.as_ref().and_then(|job| job.begun.as_ref()).is_some_and(|(value, _)| value.is_active());
-        going_on || self.state.as_ref().is_none_or(Value::is_active)
-    }
-
-    /// What a command asks for as a value of this actuator.
-    fn resolve(&self, wanted: &Wanted) -> Result<Value, (Reason, String)> {
-        match (wanted, &self.rules.control) {
-            (Wanted::Toggle, Control::Switch) => match &self.state {
-                Some(Value::Switch(on)) => Ok(Value::Switch(!on)),
-                _ => Err((Reason::UnknownValue, "TOGGLE needs a known state".into())),
-            },
-            (Wanted::Value(value @ Value::Switch(_)), Control::Switch) => Ok(value.clone()),
-            (Wanted::Value(Value::Number(number)), Control::Number { range, unit, .. }) => {
-                if range.contains(number) {
-                    Ok(Value::Number(*number))
-                } else {
-                    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-                    let message = format!("{number} is outside of {} to {}{unit}", range.start(), range.end());
-                    Err((Reason::OutOfRange, message))
-                }
-            }
-            (_, Control::Switch) => Err((Reason::UnknownValue, "this actuator knows ON, OFF and TOGGLE".into())),
-            (_, Control::Number { range, .. }) => {
-                let message = format!("this actuator knows numbers from {} to {}", range.start(), range.end());
-                Err((Reason::UnknownValue, message))
-            }
-        }
-    }
-}
-
 impl<R> Gate<R> {
     /// A gate without actuators, and without a broker since `now`.
     #[must_use]
@@ -242,24 +149,7 @@ impl<R> Gate<R> {
 
     /// A new actuator, not yet open.
     pub fn add(&mut self, actuator: &str, rules: Rules) {
-        let unit = Unit {
-            rules,
-            state: None,
-            open: false,
-            absent: None,
-            retired: false,
-            writing: None,
-            forced: None,
-            queue: VecDeque::new(),
-            deferred: None,
-            active_since: None,
-            pulse: None,
-            safed: false,
-            retry: None,
-            pause: FIRST_RETRY,
-            seen: Seen::default(),
-        };
-        self.units.insert(actuator.to_owned(), unit);
+        self.units.insert(actuator.to_owned(), Unit::new(rules));
     }
 
     /// The actuator was taken out of the configuration: it goes to `safe` and takes no command any more.
@@ -568,76 +458,5 @@ impl<R> Gate<R> {
         unit.writing = Some(job);
         self.actions.push(Action::Write { actuator: actuator.to_owned(), value });
         false
-    }
-}
-
-impl<R> Unit<R> {
-    /// Everything that can be said about a command when it arrives.
-    fn admit(
-        &mut self,
-        command: Command,
-        stopping: bool,
-        now: Instant,
-        wall: SystemTime,
-    ) -> Result<Command, (Reason, String)> {
-        if command.expires.is_some_and(|at| at < wall) {
-            return Err((Reason::Expired, "its `ttl` is over".into()));
-        }
-        if stopping {
-            return Err((Reason::Busy, "the agent is stopping".into()));
-        }
-        if self.retired {
-            return Err((Reason::Busy, "the actuator was removed from the configuration".into()));
-        }
-        if let Some(why) = &self.absent {
-            return Err((Reason::Hardware, why.clone()));
-        }
-        if self.queue.len() >= QUEUE {
-            return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));
-        }
-        // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
-        if matches!(command.value, Wanted::Value(_)) {
-            self.resolve(&command.value)?;
-        }
-        // Last: the sender of a command that was refused for a passing reason may send it again.
-        if let Some(id) = &command.id {
-            self.seen.check(id, now)?;
-        }
-        Ok(command)
-    }
-
-    /// Its state is not known any more; it may be on since `began`. It will be made safe.
-    fn lose(&mut self, began: Instant, now: Instant, stopping: bool) {
-        self.state = None;
-        self.pulse = None;
-        self.deferred = None;
-        self.active_since.get_or_insert(began);
-        self.retry = Some(now + if stopping { STOP_RETRY } else { self.pause });
-        self.pause = (self.pause * 2).min(LONGEST_RETRY);
-    }
-
-    fn force_safe(&mut self) {
-        self.pulse = None;
-        self.deferred = None;
-        self.forced = Some(Job::own(self.rules.safe.clone(), By::Safety));
-    }
-
-    fn max_on_ends(&self) -> Option<Instant> {
-        Some(self.active_since? + self.rules.max_on?)
-    }
-
-    fn lost_ends(&self, lost_since: Option<Instant>) -> Option<Instant> {
-        if self.safed { None } else { Some(lost_since? + self.rules.safe_after?) }
-    }
-
-    fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 4] {
-        // While the gate's own wish waits for the worker, there is nothing to add to it.
-        let own = self.forced.is_none();
-        [
-            self.retry,
-            self.lost_ends(lost_since),
-            self.max_on_ends().filter(|_| own && self.writing.is_none() && self.retry.is_none()),
-            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| own),
-        ]
     }
 }

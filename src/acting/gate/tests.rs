@@ -1,5 +1,6 @@
 //! The gate by example, and then by random histories against simulated outputs.
 
+use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
 use crate::acting::command::parse;
 use halyard_drivers::FaultKind;

@@ -1,0 +1,192 @@
+//! One actuator as the gate sees it: what is known, under way and wanted.
+
+use super::seen::Seen;
+use super::{By, Rules};
+use crate::acting::command::{Command, Reason, Wanted};
+use halyard_drivers::{Control, Value};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How many commands of one actuator may wait while a write is under way.
+pub(super) const QUEUE: usize = 16;
+/// First pause before a failed write is followed by one of `safe`; it doubles up to [`LONGEST_RETRY`].
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// The same while the agent stops, when there is little time.
+const STOP_RETRY: Duration = Duration::from_millis(100);
+
+pub(super) struct Unit<R> {
+    pub(super) rules: Rules,
+    /// `None` while not known.
+    pub(super) state: Option<Value>,
+    /// Whether it was opened and can be written to.
+    pub(super) open: bool,
+    /// Why it could not be opened.
+    pub(super) absent: Option<String>,
+    /// Whether it was taken out of the configuration, and takes no command any more.
+    pub(super) retired: bool,
+    pub(super) writing: Option<Job<R>>,
+    /// What the gate itself wants written next.
+    pub(super) forced: Option<Job<R>>,
+    pub(super) queue: VecDeque<Job<R>>,
+    /// An active `initial` that waits for interlocked actuators to be known as off.
+    pub(super) deferred: Option<Value>,
+    /// Since when it is, or may be, on.
+    pub(super) active_since: Option<Instant>,
+    pub(super) pulse: Option<Pulse>,
+    /// Whether it went to `safe` since the broker was lost.
+    pub(super) safed: bool,
+    /// When to write `safe` after a failure, and the pause after the next one.
+    pub(super) retry: Option<Instant>,
+    pub(super) pause: Duration,
+    pub(super) seen: Seen,
+}
+
+/// Something to write.
+pub(super) struct Job<R> {
+    pub(super) value: Wanted,
+    pub(super) by: By,
+    pub(super) id: Option<String>,
+    /// Where the answer goes; `None` if nobody asked.
+    pub(super) route: Option<R>,
+    pub(super) pulse: Option<Duration>,
+    pub(super) expires: Option<SystemTime>,
+    /// What was on its way to the hardware, and since when; set when the write begins.
+    pub(super) begun: Option<(Value, Instant)>,
+}
+
+pub(super) struct Pulse {
+    pub(super) until: Instant,
+    pub(super) back: Value,
+    pub(super) id: Option<String>,
+}
+
+impl<R> Job<R> {
+    pub(super) fn own(value: Value, by: By) -> Self {
+        Self { value: Wanted::Value(value), by, id: None, route: None, pulse: None, expires: None, begun: None }
+    }
+}
+
+impl<R> Unit<R> {
+    /// One that was not opened yet.
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            state: None,
+            open: false,
+            absent: None,
+            retired: false,
+            writing: None,
+            forced: None,
+            queue: VecDeque::new(),
+            deferred: None,
+            active_since: None,
+            pulse: None,
+            safed: false,
+            retry: None,
+            pause: FIRST_RETRY,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Whether it is on, may be on, or is just being turned on.
+    pub(super) fn may_be_on(&self) -> bool {
+        let going_on =
+            self.writing.as_ref().and_then(|job| job.begun.as_ref()).is_some_and(|(value, _)| value.is_active());
+        going_on || self.state.as_ref().is_none_or(Value::is_active)
+    }
+
+    /// What a command asks for as a value of this actuator.
+    pub(super) fn resolve(&self, wanted: &Wanted) -> Result<Value, (Reason, String)> {
+        match (wanted, &self.rules.control) {
+            (Wanted::Toggle, Control::Switch) => match &self.state {
+                Some(Value::Switch(on)) => Ok(Value::Switch(!on)),
+                _ => Err((Reason::UnknownValue, "TOGGLE needs a known state".into())),
+            },
+            (Wanted::Value(value @ Value::Switch(_)), Control::Switch) => Ok(value.clone()),
+            (Wanted::Value(Value::Number(number)), Control::Number { range, unit, .. }) => {
+                if range.contains(number) {
+                    Ok(Value::Number(*number))
+                } else {
+                    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+                    let message = format!("{number} is outside of {} to {}{unit}", range.start(), range.end());
+                    Err((Reason::OutOfRange, message))
+                }
+            }
+            (_, Control::Switch) => Err((Reason::UnknownValue, "this actuator knows ON, OFF and TOGGLE".into())),
+            (_, Control::Number { range, .. }) => {
+                let message = format!("this actuator knows numbers from {} to {}", range.start(), range.end());
+                Err((Reason::UnknownValue, message))
+            }
+        }
+    }
+
+    /// Everything that can be said about a command when it arrives.
+    pub(super) fn admit(
+        &mut self,
+        command: Command,
+        stopping: bool,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Result<Command, (Reason, String)> {
+        if command.expires.is_some_and(|at| at < wall) {
+            return Err((Reason::Expired, "its `ttl` is over".into()));
+        }
+        if stopping {
+            return Err((Reason::Busy, "the agent is stopping".into()));
+        }
+        if self.retired {
+            return Err((Reason::Busy, "the actuator was removed from the configuration".into()));
+        }
+        if let Some(why) = &self.absent {
+            return Err((Reason::Hardware, why.clone()));
+        }
+        if self.queue.len() >= QUEUE {
+            return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));
+        }
+        // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
+        if matches!(command.value, Wanted::Value(_)) {
+            self.resolve(&command.value)?;
+        }
+        // Last: the sender of a command that was refused for a passing reason may send it again.
+        if let Some(id) = &command.id {
+            self.seen.check(id, now)?;
+        }
+        Ok(command)
+    }
+
+    /// Its state is not known any more; it may be on since `began`. It will be made safe.
+    pub(super) fn lose(&mut self, began: Instant, now: Instant, stopping: bool) {
+        self.state = None;
+        self.pulse = None;
+        self.deferred = None;
+        self.active_since.get_or_insert(began);
+        self.retry = Some(now + if stopping { STOP_RETRY } else { self.pause });
+        self.pause = (self.pause * 2).min(LONGEST_RETRY);
+    }
+
+    pub(super) fn force_safe(&mut self) {
+        self.pulse = None;
+        self.deferred = None;
+        self.forced = Some(Job::own(self.rules.safe.clone(), By::Safety));
+    }
+
+    pub(super) fn max_on_ends(&self) -> Option<Instant> {
+        Some(self.active_since? + self.rules.max_on?)
+    }
+
+    pub(super) fn lost_ends(&self, lost_since: Option<Instant>) -> Option<Instant> {
+        if self.safed { None } else { Some(lost_since? + self.rules.safe_after?) }
+    }
+
+    pub(super) fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 4] {
+        // While the gate's own wish waits for the worker, there is nothing to add to it.
+        let own = self.forced.is_none();
+        [
+            self.retry,
+            self.lost_ends(lost_since),
+            self.max_on_ends().filter(|_| own && self.writing.is_none() && self.retry.is_none()),
+            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| own),
+        ]
+    }
+}
