@@ -104,6 +104,8 @@ impl<I: I2c, D: DelayNs> Scd4x<I, D> {
             _ => fault,
         })?;
         part.send(START, "starting to measure")?;
+        // The first result takes five seconds: no need to ask at once.
+        part.delay.delay_us(POLL_US);
         Ok(part)
     }
 
