@@ -9,7 +9,7 @@ use std::time::Instant;
 /// Since when the time of models runs faster, if it does.
 static HURRY: OnceLock<Instant> = OnceLock::new();
 
-/// From now on a millisecond is ten seconds for models: whatever a driver waits for is done when it looks. For tests that
+/// From now on a microsecond is a second for models: whatever a driver waits for is done when it looks. For tests that
 /// record what happens, which must not depend on how fast a machine is.
 pub fn hurry() {
     HURRY.get_or_init(Instant::now);
@@ -18,7 +18,7 @@ pub fn hurry() {
 /// What time it is for a model.
 #[cfg(not(test))]
 pub fn now() -> Instant {
-    HURRY.get().map_or_else(Instant::now, |start| *start + start.elapsed() * 10_000)
+    HURRY.get().map_or_else(Instant::now, |start| *start + start.elapsed() * 1_000_000)
 }
 
 #[cfg(test)]
