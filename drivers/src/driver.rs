@@ -22,6 +22,23 @@ pub enum Attachment {
     OutputLine,
     /// `port`: a serial port.
     Serial,
+    /// `pwm`: a channel that gives pulses.
+    Pwm,
+    /// Several connections at once, each under a key of its own.
+    Several(&'static [Member]),
+}
+
+/// One of several connections of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its key in the configuration: the name of the part's pin.
+    pub key: &'static str,
+    /// What it is: a line or a PWM channel.
+    pub at: Attachment,
+    /// Whether the part cannot do without it.
+    pub required: bool,
+    /// What it is for: completes "the line …" in the reference.
+    pub what: &'static str,
 }
 
 /// Whether a driver belongs below `sensors` or `actuators`.

@@ -52,7 +52,7 @@ mod tests;
 
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
-pub use driver::{Attachment, Driver, Role, Spec};
+pub use driver::{Attachment, Driver, Member, Role, Spec};
 pub use fault::{Fault, FaultKind, Next};
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;

@@ -128,6 +128,26 @@ impl digital::StatefulOutputPin for OutputPort {
     }
 }
 
+/// What a PWM channel can do. Levels are physical.
+pub trait PwmOutput: Send {
+    /// Gives pulses: high for `high_ns` in every `period_ns`, both in ns. A `high_ns` of 0 is always low, one of `period_ns`
+    /// always high. A new pulse width never shows another one on the way.
+    ///
+    /// # Errors
+    /// When the channel is gone, or it cannot give such pulses.
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError>;
+
+    /// What it gives now, in the words of [`pulses`](Self::pulses): period and high time in ns, as found before the first
+    /// call. `None` if it gives nothing (disabled: the level is the hardware's), or if it cannot tell.
+    ///
+    /// # Errors
+    /// When the channel is gone.
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError>;
+}
+
+/// A PWM channel. Opening it changes nothing.
+pub struct PwmPort(pub Box<dyn PwmOutput>);
+
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,6 +171,19 @@ pub enum Wire {
     Spi(SpiPort),
     /// A GPIO line to drive.
     Output(OutputPort),
+    /// A PWM channel.
+    Pwm(PwmPort),
+    /// Several, by their keys.
+    Several(Vec<(&'static str, Wire)>),
+}
+
+impl Wire {
+    /// Takes out the connection with this key, if it is configured.
+    pub fn take(&mut self, key: &str) -> Option<Wire> {
+        let Self::Several(members) = self else { return None };
+        let index = members.iter().position(|(name, _)| *name == key)?;
+        Some(members.swap_remove(index).1)
+    }
 }
 
 /// How a device wants its SPI bus.

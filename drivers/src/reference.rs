@@ -2,7 +2,7 @@
 
 use crate::actuator::Control;
 use crate::channel::Channel;
-use crate::driver::{Attachment, Driver, Spec};
+use crate::driver::{Attachment, Driver, Member, Spec};
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
 
@@ -41,7 +41,19 @@ fn place(attachment: &Attachment) -> String {
         Attachment::Spi => "SPI (`bus: spi0.0`)".to_owned(),
         Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
+        Attachment::Pwm => "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`)".to_owned(),
+        Attachment::Several(members) => {
+            let members: Vec<_> = members.iter().map(member).collect();
+            members.join(" and ")
+        }
     }
+}
+
+/// ``a GPIO line `trigger` (starts a measurement)``
+fn member(member: &Member) -> String {
+    let sort = if member.at == Attachment::Pwm { "a PWM channel" } else { "a GPIO line" };
+    let optional = if member.required { "" } else { ", optional" };
+    format!("{sort} `{}` ({}{optional})", member.key, member.what)
 }
 
 #[derive(Default)]

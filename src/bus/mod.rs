@@ -6,9 +6,11 @@ pub mod sim;
 pub use linux::Linux;
 pub use sim::Simulated;
 
-use crate::config::{Board, Config, LineName};
-use halyard_drivers::Edge;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use crate::config::{At, Board, Config, LineName, PwmName};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+};
+use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +47,14 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// When there is no such line, or no permission, or it is in use.
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError>;
+
+    /// A PWM channel. Opening it does not change what it gives.
+    ///
+    /// # Errors
+    /// When there is no such channel, or no permission, or it is in use.
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
+    }
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

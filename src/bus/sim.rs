@@ -93,7 +93,7 @@ impl Simulated {
             At::Spi { bus, chip_select } => {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
-            At::Line(_) | At::Serial(_) => {}
+            At::Line(_) | At::Serial(_) | At::Pwm(_) | At::Several(_) => {}
         }
         places.parts.insert(at.clone(), part);
     }

@@ -107,6 +107,8 @@ fn connection(attachment: Attachment) -> &'static str {
         Attachment::InputLine => "GPIO line, input",
         Attachment::OutputLine => "GPIO line, output",
         Attachment::Serial => "serial port",
+        Attachment::Pwm => "PWM channel",
+        Attachment::Several(_) => "several lines",
     }
 }
 

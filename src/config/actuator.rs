@@ -25,9 +25,9 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let stanza = Stanza::new(node, Role::Actuator, problems)?;
     let keys: written::Actuator = read_rest(&stanza.common, problems).unwrap_or_default();
     let id = seen.id(&stanza, keys.id, Role::Actuator, problems);
-    let at = stanza.at(problems);
-    if let Some(at) = &at {
-        seen.place(at, id.as_deref(), problems);
+    let connection = stanza.connection(problems);
+    for place in connection.iter().flat_map(|connection| &connection.places) {
+        seen.place(place, id.as_deref(), problems);
     }
     let spec = match stanza.spec(problems) {
         Some(Spec::Actuator(spec)) => Some(spec),
@@ -73,7 +73,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             id: id.clone()?,
             name: keys.name,
             driver: stanza.driver?,
-            at: at?.value,
+            at: connection?.at,
             spec: spec?,
             initial: initial?,
             safe: safe?,

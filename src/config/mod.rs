@@ -8,6 +8,7 @@ mod actuator;
 mod connection;
 mod external;
 pub mod model;
+mod place;
 mod port;
 pub mod report;
 mod resolve;
@@ -18,7 +19,7 @@ mod values;
 mod written;
 mod yaml;
 
-pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
+pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, PwmName, SensorConfig, Source, Store};
 pub use report::{Finding, Position, Report};
 pub use values::is_id;
 

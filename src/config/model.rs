@@ -65,6 +65,36 @@ pub enum At {
     Line(LineName),
     /// `port: /dev/ttyAMA0`: the path of a serial port.
     Serial(String),
+    /// `pwm: { chip: pwmchip0, channel: 0 }` or `pwm: GPIO18`.
+    Pwm(PwmName),
+    /// Several, each with its key.
+    Several(Vec<(&'static str, At)>),
+}
+
+impl At {
+    /// The line with this key, or the only one.
+    #[must_use]
+    pub fn line(&self, key: &str) -> Option<&LineName> {
+        match self {
+            Self::Line(line) => Some(line),
+            Self::Several(members) => members.iter().find(|(name, _)| *name == key).and_then(|(_, at)| at.line(key)),
+            _ => None,
+        }
+    }
+}
+
+/// A PWM channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PwmName {
+    /// Of a PWM chip of the kernel.
+    Channel {
+        /// `pwmchip0`
+        chip: String,
+        /// Number of the channel on the chip.
+        channel: u32,
+    },
+    /// On this line, in the way that the board has.
+    Line(LineName),
 }
 
 /// A GPIO line.
@@ -89,6 +119,15 @@ impl fmt::Display for At {
             Self::Spi { bus, chip_select } => write!(f, "spi{bus}.{chip_select}"),
             Self::Line(line) => line.fmt(f),
             Self::Serial(path) => f.write_str(path),
+            Self::Pwm(PwmName::Channel { chip, channel }) => write!(f, "{chip}/{channel}"),
+            Self::Pwm(PwmName::Line(line)) => write!(f, "pwm {line}"),
+            Self::Several(members) => {
+                for (index, (key, at)) in members.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{key} {at}")?;
+                }
+                Ok(())
+            }
         }
     }
 }

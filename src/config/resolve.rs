@@ -1,6 +1,6 @@
 //! From what the file says to what it means.
 
-use super::model::{At, Board, Config, LineName};
+use super::model::{At, Board, Config, LineName, PwmName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
@@ -97,6 +97,7 @@ impl Seen<'_> {
             let at_text = match &at.value {
                 At::Line(_) if at.origin.is_some() => "the line".to_owned(),
                 At::Serial(_) if at.origin.is_some() => "the port".to_owned(),
+                At::Pwm(_) if at.origin.is_some() => "the PWM channel".to_owned(),
                 other => other.to_string(),
             };
             let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));
@@ -116,6 +117,8 @@ impl Seen<'_> {
                 At::Line(LineName::Name(format!("GPIO{offset}")))
             }
             At::Serial(path) => At::Serial(port::same(path)),
+            // What gives pulses on a line has it.
+            At::Pwm(PwmName::Line(line)) => self.same(&At::Line(line.clone())),
             _ => at.clone(),
         }
     }

@@ -1,6 +1,7 @@
 //! The JSON Schema of the file, from the types that read it.
 
-use super::stanza::{attachment_keys, keys};
+use super::place::place_keys;
+use super::stanza::keys;
 use super::written;
 use crate::sensing::filter::Filter;
 use halyard_drivers::{Attachment, DRIVERS, Driver, Role};
@@ -17,7 +18,10 @@ pub fn schema() -> Value {
     let sensor = generator.root_schema_for::<written::Sensor>();
     let actuator = generator.root_schema_for::<written::Actuator>();
     let filter = generator.subschema_for::<Filter>();
-    let line_offset = generator.subschema_for::<written::LineOffset>();
+    let places = Places {
+        line_offset: generator.subschema_for::<written::LineOffset>(),
+        pwm_channel: generator.subschema_for::<written::PwmChannel>(),
+    };
     let mut root = generator.root_schema_for::<written::File>().to_value();
 
     let mut definitions = Map::new();
@@ -47,7 +51,7 @@ pub fn schema() -> Value {
         definitions.insert(name.to_owned(), stanza);
         for driver in drivers() {
             let own = own_schema(driver, &mut definitions);
-            let definition = stanza_schema(driver, common, own, &filter, &line_offset);
+            let definition = stanza_schema(driver, common, own, &filter, &places);
             definitions.insert(driver.name.to_owned(), definition);
         }
         if let Some(list) = root.pointer_mut(&format!("/properties/{section}")).and_then(Value::as_object_mut) {
@@ -134,7 +138,7 @@ fn rename(schema: &mut Value, driver: &str) {
 }
 
 /// All keys of a stanza with this driver.
-fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, line_offset: &Schema) -> Value {
+fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, places: &Places) -> Value {
     let mut properties = Map::new();
     let mut required = vec![json!("id"), json!("driver")];
     let is_edge = driver.attachments.contains(&Attachment::InputLine);
@@ -147,8 +151,8 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
             properties.insert(key, property.clone());
         }
     }
-    for key in attachment_keys(driver) {
-        if let Some((property, needed)) = attachment(driver, key, line_offset) {
+    for key in place_keys(driver) {
+        if let Some((property, needed)) = attachment(driver, key, places) {
             properties.insert(key.to_owned(), property);
             required.extend(needed.then(|| json!(key)));
         }
@@ -185,8 +189,37 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
     })
 }
 
+/// Schemas of places that are maps.
+struct Places {
+    line_offset: Schema,
+    pwm_channel: Schema,
+}
+
+impl Places {
+    fn line(&self, description: &str) -> Value {
+        let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
+        json!({ "description": description, "anyOf": [name, self.line_offset] })
+    }
+
+    fn pwm(&self, description: &str) -> Value {
+        let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO18"] });
+        json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel] })
+    }
+}
+
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
-fn attachment(driver: &Driver, key: &str, line_offset: &Schema) -> Option<(Value, bool)> {
+fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, bool)> {
+    let member = driver.attachments.iter().find_map(|attachment| match attachment {
+        Attachment::Several(members) => members.iter().find(|member| member.key == key),
+        _ => None,
+    });
+    if let Some(member) = member {
+        let schema = match member.at {
+            Attachment::Pwm => places.pwm(&format!("The PWM channel: {}.", member.what)),
+            _ => places.line(&format!("The line: {}.", member.what)),
+        };
+        return Some((schema, member.required));
+    }
     let addresses = driver.attachments.iter().find_map(|attachment| match attachment {
         Attachment::I2c { addresses } => Some(*addresses),
         _ => None,
@@ -217,11 +250,8 @@ fn attachment(driver: &Driver, key: &str, line_offset: &Schema) -> Option<(Value
             let description = format!("Address on the bus: {}.", texts.join(", "));
             (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
         }
-        _ => {
-            let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
-            let description = "The line: its name, or its chip and the offset there.";
-            (json!({ "description": description, "anyOf": [name, line_offset] }), true)
-        }
+        "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
+        _ => (places.line("The line: its name, or its chip and the offset there."), true),
     })
 }
 

@@ -22,9 +22,9 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let stanza = Stanza::new(node, Role::Sensor, problems)?;
     let written::Sensor { id, name, every, store } = read_rest(&stanza.common, problems).unwrap_or_default();
     let id = seen.id(&stanza, id, Role::Sensor, problems);
-    let at = stanza.at(problems);
-    if let Some(at) = &at {
-        seen.place(at, id.as_deref(), problems);
+    let connection = stanza.connection(problems);
+    for place in connection.iter().flat_map(|connection| &connection.places) {
+        seen.place(place, id.as_deref(), problems);
     }
     let spec = stanza.spec(problems);
     let (source, channels, usual_store) = match spec {
@@ -59,7 +59,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         id: id?,
         name,
         driver: stanza.driver?,
-        at: at?.value,
+        at: connection?.at,
         source: source?,
         filters,
         store: store.unwrap_or(usual_store),

@@ -1,19 +1,13 @@
-//! What sensors and actuators have in common: a stanza's driver, its keys sorted by who reads them, and where the part
-//! is connected.
+//! What sensors and actuators have in common: a stanza's driver, and its keys sorted by who reads them.
 
-use super::model::{At, LineName};
-use super::port;
-use super::written::{self, LineOffset};
+use super::place::{PLACE_KEYS, place_keys, wants};
+use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
-use halyard_drivers::options::{Content, Node, Placed, Problem, read, read_rest};
-use halyard_drivers::{Attachment, DRIVERS, Driver, Role, find};
+use halyard_drivers::options::{Content, Node, Problem};
+use halyard_drivers::{DRIVERS, Driver, Role, find};
 use schemars::{Schema, schema_for};
-use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// Keys that say where a part is connected.
-const ATTACHMENT_KEYS: [&str; 4] = ["bus", "address", "line", "port"];
 
 /// A stanza, its keys sorted by who reads them.
 pub struct Stanza<'d> {
@@ -25,7 +19,8 @@ pub struct Stanza<'d> {
     pub common: Node,
     /// `filters` of a sensor.
     pub filters: Option<&'d Node>,
-    attachment: Node,
+    /// The keys that say where the part is connected.
+    pub attachment: Node,
     own: Node,
     /// Keys that were meant by unknown ones: they are not missing.
     meant: Vec<String>,
@@ -76,6 +71,7 @@ impl<'d> Stanza<'d> {
         };
         let driver = driver(node, role, problems);
         let own_keys = driver.map(|driver| keys(&(driver.schema)())).unwrap_or_default();
+        let place_keys = driver.map(place_keys).unwrap_or_default();
         let common_keys = common_keys(role);
         let (mut common, mut own, mut attachment, mut filters) = (Vec::new(), Vec::new(), Vec::new(), None);
         let mut meant = Vec::new();
@@ -86,7 +82,7 @@ impl<'d> Stanza<'d> {
                 None => problems.push(Problem::new(key.place, format!("a key must be text, not {}", key.kind()))),
                 Some("driver") => {}
                 Some("filters") if role == Role::Sensor => filters = Some(value),
-                Some(text) if ATTACHMENT_KEYS.contains(&text) => attachment.push(entry()),
+                Some(text) if place_keys.contains(&text) || PLACE_KEYS.contains(&text) => attachment.push(entry()),
                 Some(_) if is_in(&common_keys) => common.push(entry()),
                 Some(_) if is_in(&own_keys) => own.push(entry()),
                 Some(text) => {
@@ -117,131 +113,11 @@ impl<'d> Stanza<'d> {
         if !self.meant.iter().any(|meant| meant == key) {
             let mut message = missing_key(key);
             if let Some(driver) = self.driver
-                && ATTACHMENT_KEYS.contains(&key)
+                && place_keys(driver).contains(&key)
             {
                 message = format!("{message}: {} is {}", driver.name, wants(driver));
             }
             problems.push(Problem::new(self.node.place, message));
-        }
-    }
-
-    /// Where the part is connected, and the key that says so.
-    pub fn at(&self, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
-        let driver = self.driver?;
-        let on_line = driver.attachments.iter().any(|at| matches!(at, Attachment::InputLine | Attachment::OutputLine));
-        let on_bus = driver.attachments.iter().any(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi));
-        let on_port = driver.attachments.contains(&Attachment::Serial);
-        let mut fits = true;
-        for (key, _) in self.attachment.entries().unwrap_or_default() {
-            let Some(name) = key.text() else { continue };
-            let has = match name {
-                "line" => on_line,
-                "port" => on_port,
-                _ => on_bus,
-            };
-            if !has {
-                let message = format!("{} has no `{name}`: it is {}", driver.name, wants(driver));
-                problems.push(Problem::new(key.place, message));
-                fits = false;
-            }
-        }
-        if on_port {
-            return match self.attachment.get("port") {
-                Some(port) if !matches!(port.content, Content::Null) => port::read(port, problems).filter(|_| fits),
-                _ => {
-                    if fits {
-                        self.missing("port", problems);
-                    }
-                    None
-                }
-            };
-        }
-        let at = match (self.attachment.get("line"), on_line, on_bus) {
-            (Some(line), true, _) => line_of(line, problems).map(|name| Placed {
-                place: line.place,
-                origin: line.origin.clone(),
-                value: At::Line(name),
-            }),
-            (None, true, false) => {
-                if fits {
-                    self.missing("line", problems);
-                }
-                None
-            }
-            (_, _, true) => self.bus(driver, fits, problems),
-            _ => None,
-        };
-        if fits { at } else { None }
-    }
-
-    fn bus(&self, driver: &'static Driver, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
-        #[derive(Deserialize)]
-        struct Keys {
-            address: Option<Placed<i64>>,
-        }
-        let keys: Keys = read_rest(&self.attachment, problems)?;
-        let bus = match self.attachment.get("bus") {
-            None | Some(Node { content: Content::Null, .. }) => {
-                if fits {
-                    self.missing("bus", problems);
-                }
-                return None;
-            }
-            Some(Node { content: Content::Unknown, .. }) => return None,
-            Some(bus) => bus,
-        };
-        let addresses = driver.attachments.iter().find_map(|at| match at {
-            Attachment::I2c { addresses } => Some(*addresses),
-            _ => None,
-        });
-        let on_spi = driver.attachments.contains(&Attachment::Spi);
-        match (bus.text().and_then(bus_of), addresses) {
-            (Some(Bus::I2c(number)), Some(addresses)) => {
-                let (address, place) = match keys.address {
-                    Some(address) => (check_address(&address, addresses, problems)?, address.place),
-                    // What is there but cannot be read was reported.
-                    None if self
-                        .attachment
-                        .get("address")
-                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
-                    {
-                        return None;
-                    }
-                    None => match addresses {
-                        [only] => (*only, bus.place),
-                        _ => {
-                            self.missing("address", problems);
-                            return None;
-                        }
-                    },
-                };
-                Some(Placed { place, origin: None, value: At::I2c { bus: number, address } })
-            }
-            (Some(Bus::Spi(number, chip_select)), _) if on_spi => {
-                if let Some(address) = keys.address {
-                    let message = "`address` is for I2C; on SPI the chip select says which part it is";
-                    problems.push(Problem::new(address.place, message));
-                }
-                Some(Placed { place: bus.place, origin: None, value: At::Spi { bus: number, chip_select } })
-            }
-            (_, addresses) => {
-                let expected = match (addresses.is_some(), on_spi) {
-                    (true, true) => "`i2c-N` or `spiB.C`, such as `i2c-1` or `spi0.0`",
-                    (true, false) => "`i2c-N`, such as `i2c-1`",
-                    _ => "`spiB.C`, such as `spi0.0`",
-                };
-                let hint = match bus
-                    .text()
-                    .and_then(|text| text.strip_prefix("/dev/"))
-                    .map(|rest| rest.replace("spidev", "spi"))
-                {
-                    Some(rest) if bus.origin.is_none() => format!("; did you mean {}?", quote(&rest)),
-                    _ => String::new(),
-                };
-                let message = format!("`bus` of {} must be {expected}, not {}{hint}", driver.name, bus.shown());
-                problems.push(Problem::new(bus.place, message));
-                None
-            }
         }
     }
 
@@ -298,7 +174,7 @@ fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> (St
         let message = format!("unknown key `{key}`: {} have it, {} do not", words(other(role)).1, words(role).1);
         return (message, None);
     }
-    let here = attachment_keys(driver);
+    let here = place_keys(driver);
     let all: Vec<&str> = own.iter().chain(common).map(String::as_str).chain(here).chain(["driver"]).collect();
     let near = nearest(key, all.iter().copied()).map(str::to_owned);
     if near.is_some() || own.is_empty() {
@@ -307,119 +183,6 @@ fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> (St
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let own = alternatives(&own).replace(" or ", " and ");
     (format!("unknown key {}; {} has {own} of its own", quote(key), driver.name), None)
-}
-
-/// The keys that say where parts of this driver are connected.
-pub fn attachment_keys(driver: &Driver) -> Vec<&'static str> {
-    let mut keys = Vec::new();
-    for attachment in driver.attachments {
-        let more: &[&str] = match attachment {
-            Attachment::I2c { .. } => &["bus", "address"],
-            Attachment::Spi => &["bus"],
-            Attachment::InputLine | Attachment::OutputLine => &["line"],
-            Attachment::Serial => &["port"],
-        };
-        for key in more {
-            if !keys.contains(key) {
-                keys.push(*key);
-            }
-        }
-    }
-    keys
-}
-
-/// Completes "it is …".
-fn wants(driver: &Driver) -> String {
-    let ways: Vec<String> = driver
-        .attachments
-        .iter()
-        .map(|attachment| match attachment {
-            Attachment::I2c { addresses } => {
-                format!("on I2C, with `bus`, such as `i2c-1`, and `address`, {}", listed(addresses))
-            }
-            Attachment::Spi => "on SPI, with `bus`, such as `spi0.0`".to_owned(),
-            Attachment::InputLine | Attachment::OutputLine => {
-                "on a GPIO line, with `line`, such as `GPIO17`".to_owned()
-            }
-            Attachment::Serial => "on a serial port, with `port`, such as `/dev/ttyAMA0`".to_owned(),
-        })
-        .collect();
-    ways.join(", or ")
-}
-
-enum Bus {
-    I2c(u8),
-    Spi(u8, u8),
-}
-
-fn bus_of(text: &str) -> Option<Bus> {
-    let number = |text: &str| {
-        let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
-        if plain { text.parse::<u8>().ok() } else { None }
-    };
-    if let Some(rest) = text.strip_prefix("i2c-") {
-        return number(rest).map(Bus::I2c);
-    }
-    let (bus, chip_select) = text.strip_prefix("spi")?.split_once('.')?;
-    Some(Bus::Spi(number(bus)?, number(chip_select)?))
-}
-
-fn check_address(address: &Placed<i64>, addresses: &[u8], problems: &mut Vec<Problem>) -> Option<u8> {
-    let has = |number: i64| addresses.iter().copied().find(|address| i64::from(*address) == number);
-    if let Some(address) = has(address.value) {
-        return Some(address);
-    }
-    // 76 where 0x76 was meant.
-    let hint = i64::from_str_radix(&address.value.to_string(), 16)
-        .ok()
-        .and_then(has)
-        .map(|near| format!("; did you mean `{near:#04x}`?"))
-        .unwrap_or_default();
-    let found = if hint.is_empty() && address.value >= 0 {
-        format!("{:#04x}", address.value)
-    } else {
-        address.value.to_string()
-    };
-    let message = format!("`address` must be {}, not `{found}`{hint}", listed(addresses));
-    problems.push(Problem::new(address.place, message));
-    None
-}
-
-/// `0x44, 0x45 or 0x46`, or the first and last of many.
-fn listed(addresses: &[u8]) -> String {
-    let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    alternatives(&texts)
-}
-
-fn line_of(node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
-    let expected = "a name such as `GPIO17`, or `{ chip: gpiochip0, offset: 17 }`";
-    match &node.content {
-        // The kernel has 31 bytes for a name.
-        Content::Text(name) if (1..32).contains(&name.len()) && !name.contains(char::is_control) => {
-            Some(LineName::Name(name.clone()))
-        }
-        Content::Map(_) => {
-            let LineOffset { chip, offset } = read(node, problems)?;
-            let name = chip.strip_prefix("/dev/").unwrap_or(&chip);
-            if name.is_empty() || name.contains(|c: char| c == '/' || c.is_control()) {
-                let message = format!("`chip` must be a GPIO chip such as `gpiochip0`, not {}", chip.shown());
-                problems.push(Problem::new(chip.place, message));
-                return None;
-            }
-            Some(LineName::Offset { chip: name.to_owned(), offset })
-        }
-        Content::Unknown => None,
-        content => {
-            let hint = match content {
-                Content::Integer(number @ 0..) => format!("; did you mean `GPIO{number}`?"),
-                _ => String::new(),
-            };
-            let message = format!("`line` must be {expected}, not {}{hint}", node.shown());
-            problems.push(Problem::new(node.place, message));
-            None
-        }
-    }
 }
 
 /// The tree as JSON with its keys in order.
@@ -451,18 +214,10 @@ mod tests {
     fn drivers_have_keys_of_their_own() {
         for driver in DRIVERS {
             for key in keys(&(driver.schema)()) {
-                let taken = ATTACHMENT_KEYS.contains(&key.as_str()) || key == "driver";
+                let key_is = |other: &&str| *other == key;
+                let taken = PLACE_KEYS.iter().any(key_is) || place_keys(driver).iter().any(key_is) || key == "driver";
                 assert!(!taken && !common_keys(driver.role).contains(&key), "{}: {key}", driver.name);
             }
-        }
-    }
-
-    #[test]
-    fn names_of_buses() {
-        assert!(matches!(bus_of("i2c-1"), Some(Bus::I2c(1))));
-        assert!(matches!(bus_of("spi10.2"), Some(Bus::Spi(10, 2))));
-        for text in ["", "i2c-", "i2c-01", "i2c-256", "i2c-+1", "i2c1", "spi0", "spi0.", "spi.0", "spi0.0.0", "I2C-1"] {
-            assert!(bus_of(text).is_none(), "{text}");
         }
     }
 }

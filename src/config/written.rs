@@ -113,6 +113,16 @@ pub struct LineOffset {
     pub offset: u32,
 }
 
+/// The keys of a PWM channel of the kernel.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PwmChannel {
+    /// The chip: `pwmchip0`.
+    pub chip: Placed<String>,
+    /// Number of the channel on the chip.
+    pub channel: u32,
+}
+
 /// A list of stanzas, each of which is read for itself.
 #[derive(Debug)]
 pub struct Stanzas;

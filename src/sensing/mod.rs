@@ -71,6 +71,11 @@ pub fn wire(bus: &dyn Bus, at: &At, spi: Option<halyard_drivers::port::SpiSettin
             Wire::Spi(bus.spi(*number, *chip_select, settings)?)
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
+        At::Pwm(name) => Wire::Pwm(bus.pwm(name)?),
+        At::Several(members) => {
+            let wires = members.iter().map(|(key, at)| Ok((*key, wire(bus, at, spi)?)));
+            Wire::Several(wires.collect::<Result<_, Fault>>()?)
+        }
         At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),
     })
 }

@@ -105,7 +105,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
-            At::Line(_) | At::Serial(_) => std::mem::take(&mut *self.control.notes.lock().unwrap()),
+            _ => std::mem::take(&mut *self.control.notes.lock().unwrap()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
-            At::Line(_) | At::Serial(_) => {}
+            _ => {}
         }
     }
 }

@@ -15,6 +15,7 @@ const COMMON: &[&str] = &[
     "address",
     "line",
     "port",
+    "pwm",
     "every",
     "filters",
     "store",
@@ -67,7 +68,8 @@ fn roles_attachments_and_channels_fit_together() {
                 (Spec::Edge(_), Attachment::InputLine) | (Spec::Serial(_), Attachment::Serial) => {
                     driver.role == Role::Sensor
                 }
-                (Spec::Actuator(_), Attachment::OutputLine) => driver.role == Role::Actuator,
+                (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (_, Attachment::Several(members)) => members.iter().any(|member| member.required),
                 _ => false,
             };
             assert!(fits, "{name}: its role, what it is made of and {attachment:?} do not fit together");
@@ -111,6 +113,14 @@ fn node(value: &serde_yaml::Value) -> Node {
     Node { place: Place::default(), content, origin: None }
 }
 
+/// Whether a key is one of those that name the connections of this driver's part.
+fn is_place(driver: &Driver, key: &str) -> bool {
+    driver.attachments.iter().any(|attachment| match attachment {
+        Attachment::Several(members) => members.iter().any(|member| member.key == key),
+        _ => false,
+    })
+}
+
 /// The one item of an example.
 fn stanza(driver: &Driver) -> serde_yaml::Mapping {
     let mut items: Vec<serde_yaml::Mapping> = serde_yaml::from_str(driver.example).unwrap();
@@ -125,17 +135,21 @@ fn examples_are_stanzas_of_their_driver() {
         assert!(driver.example.starts_with("- id: "), "{}", driver.name);
         assert_eq!(stanza["driver"], driver.name);
         for attachment in driver.attachments.iter().take(1) {
-            let places: &[&str] = match attachment {
-                Attachment::I2c { .. } => &["bus", "address"],
-                Attachment::Spi => &["bus"],
-                Attachment::InputLine | Attachment::OutputLine => &["line"],
-                Attachment::Serial => &["port"],
+            let places = match attachment {
+                Attachment::I2c { .. } => vec!["bus", "address"],
+                Attachment::Spi => vec!["bus"],
+                Attachment::InputLine | Attachment::OutputLine => vec!["line"],
+                Attachment::Serial => vec!["port"],
+                Attachment::Pwm => vec!["pwm"],
+                Attachment::Several(members) => {
+                    members.iter().filter(|member| member.required).map(|member| member.key).collect()
+                }
             };
             assert!(places.iter().all(|key| stanza.contains_key(*key)), "{}", driver.name);
         }
         let schema = (driver.schema)().to_value();
         for key in stanza.keys().map(|key| key.as_str().unwrap()) {
-            let known = COMMON.contains(&key) || schema["properties"].get(key).is_some();
+            let known = is_place(driver, key) || COMMON.contains(&key) || schema["properties"].get(key).is_some();
             assert!(known, "{}: {key} is neither common nor an option", driver.name);
         }
     }
@@ -145,7 +159,7 @@ fn examples_are_stanzas_of_their_driver() {
 fn examples_are_read() {
     for driver in DRIVERS {
         let mut own = stanza(driver);
-        own.retain(|key, _| !COMMON.contains(&key.as_str().unwrap()));
+        own.retain(|key, _| !COMMON.contains(&key.as_str().unwrap()) && !is_place(driver, key.as_str().unwrap()));
         let mut problems = Vec::new();
         let spec = (driver.parse)(&node(&serde_yaml::Value::Mapping(own)), &mut problems);
         assert!(spec.is_some() && problems.is_empty(), "{}: {problems:?}", driver.name);

@@ -1,0 +1,337 @@
+//! Where a part is connected: the keys that say so, from `bus` to the lines of a part that has several.
+
+use super::model::{At, LineName, PwmName};
+use super::port;
+use super::stanza::Stanza;
+use super::written::{LineOffset, PwmChannel};
+use halyard_drivers::options::node::quote;
+use halyard_drivers::options::read::alternatives;
+use halyard_drivers::options::{Content, Node, Placed, Problem, read, read_rest};
+use halyard_drivers::{Attachment, Driver, Member};
+use serde::Deserialize;
+
+/// Keys that say where a part is connected, whatever its driver.
+pub const PLACE_KEYS: [&str; 5] = ["bus", "address", "line", "port", "pwm"];
+
+/// Where a part is connected.
+pub struct Connection {
+    /// All of it.
+    pub at: At,
+    /// Each place that it takes, and the key that says so.
+    pub places: Vec<Placed<At>>,
+}
+
+impl From<Placed<At>> for Connection {
+    fn from(place: Placed<At>) -> Self {
+        Self { at: place.value.clone(), places: vec![place] }
+    }
+}
+
+impl Stanza<'_> {
+    /// Where the part is connected.
+    pub fn connection(&self, problems: &mut Vec<Problem>) -> Option<Connection> {
+        let driver = self.driver?;
+        let known = place_keys(driver);
+        let mut fits = true;
+        for (key, _) in self.attachment.entries().unwrap_or_default() {
+            let Some(name) = key.text() else { continue };
+            // Of an address on SPI more can be said, below.
+            let fitting = known.contains(&name) || (name == "address" && known.contains(&"bus"));
+            if !fitting {
+                let message = format!("{} has no `{name}`: it is {}", driver.name, wants(driver));
+                problems.push(Problem::new(key.place, message));
+                fits = false;
+            }
+        }
+        let has = |wanted: fn(&Attachment) -> bool| driver.attachments.iter().any(wanted);
+        let several = driver.attachments.iter().find_map(|attachment| match attachment {
+            Attachment::Several(members) => Some(*members),
+            _ => None,
+        });
+        let connection = if let Some(members) = several {
+            self.several(members, fits, problems)
+        } else if has(|at| matches!(at, Attachment::Serial)) {
+            self.one("port", Attachment::Serial, fits, problems).map(Connection::from)
+        } else if has(|at| matches!(at, Attachment::Pwm)) {
+            self.one("pwm", Attachment::Pwm, fits, problems).map(Connection::from)
+        } else if has(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi)) {
+            self.bus(driver, fits, problems).map(Connection::from)
+        } else {
+            self.one("line", Attachment::OutputLine, fits, problems).map(Connection::from)
+        };
+        connection.filter(|_| fits)
+    }
+
+    /// The connections of a part that has several.
+    fn several(&self, members: &[Member], fits: bool, problems: &mut Vec<Problem>) -> Option<Connection> {
+        let mut places = Vec::new();
+        let mut all = Vec::new();
+        let mut whole = true;
+        for member in members {
+            let is_there = self.attachment.get(member.key).is_some_and(|node| !matches!(node.content, Content::Null));
+            if !is_there && !member.required {
+                continue;
+            }
+            match self.one(member.key, member.at, fits, problems) {
+                Some(place) => {
+                    all.push((member.key, place.value.clone()));
+                    places.push(place);
+                }
+                None => whole = false,
+            }
+        }
+        whole.then_some(Connection { at: At::Several(all), places })
+    }
+
+    /// What `key` names: a line, a PWM channel or a serial port.
+    fn one(&self, key: &str, at: Attachment, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        let node = match self.attachment.get(key) {
+            Some(node) if !matches!(node.content, Content::Null) => node,
+            _ => {
+                if fits {
+                    self.missing(key, problems);
+                }
+                return None;
+            }
+        };
+        let value = match at {
+            Attachment::Serial => return port::read(node, problems),
+            Attachment::Pwm => At::Pwm(pwm_of(key, node, problems)?),
+            _ => At::Line(line_of(key, node, problems)?),
+        };
+        Some(Placed { place: node.place, origin: node.origin.clone(), value })
+    }
+
+    fn bus(&self, driver: &'static Driver, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        #[derive(Deserialize)]
+        struct Keys {
+            address: Option<Placed<i64>>,
+        }
+        let keys: Keys = read_rest(&self.attachment, problems)?;
+        let bus = match self.attachment.get("bus") {
+            None | Some(Node { content: Content::Null, .. }) => {
+                if fits {
+                    self.missing("bus", problems);
+                }
+                return None;
+            }
+            Some(Node { content: Content::Unknown, .. }) => return None,
+            Some(bus) => bus,
+        };
+        let addresses = driver.attachments.iter().find_map(|at| match at {
+            Attachment::I2c { addresses } => Some(*addresses),
+            _ => None,
+        });
+        let on_spi = driver.attachments.contains(&Attachment::Spi);
+        match (bus.text().and_then(bus_of), addresses) {
+            (Some(Bus::I2c(number)), Some(addresses)) => {
+                let (address, place) = match keys.address {
+                    Some(address) => (check_address(&address, addresses, problems)?, address.place),
+                    // What is there but cannot be read was reported.
+                    None if self
+                        .attachment
+                        .get("address")
+                        .is_some_and(|node| !matches!(node.content, Content::Null)) =>
+                    {
+                        return None;
+                    }
+                    None => match addresses {
+                        [only] => (*only, bus.place),
+                        _ => {
+                            self.missing("address", problems);
+                            return None;
+                        }
+                    },
+                };
+                Some(Placed { place, origin: None, value: At::I2c { bus: number, address } })
+            }
+            (Some(Bus::Spi(number, chip_select)), _) if on_spi => {
+                if let Some(address) = keys.address {
+                    let message = "`address` is for I2C; on SPI the chip select says which part it is";
+                    problems.push(Problem::new(address.place, message));
+                }
+                Some(Placed { place: bus.place, origin: None, value: At::Spi { bus: number, chip_select } })
+            }
+            (_, addresses) => {
+                let expected = match (addresses.is_some(), on_spi) {
+                    (true, true) => "`i2c-N` or `spiB.C`, such as `i2c-1` or `spi0.0`",
+                    (true, false) => "`i2c-N`, such as `i2c-1`",
+                    _ => "`spiB.C`, such as `spi0.0`",
+                };
+                let hint = match bus
+                    .text()
+                    .and_then(|text| text.strip_prefix("/dev/"))
+                    .map(|rest| rest.replace("spidev", "spi"))
+                {
+                    Some(rest) if bus.origin.is_none() => format!("; did you mean {}?", quote(&rest)),
+                    _ => String::new(),
+                };
+                let message = format!("`bus` of {} must be {expected}, not {}{hint}", driver.name, bus.shown());
+                problems.push(Problem::new(bus.place, message));
+                None
+            }
+        }
+    }
+}
+
+/// The keys that say where parts of this driver are connected.
+pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    for attachment in driver.attachments {
+        let more: Vec<&'static str> = match attachment {
+            Attachment::I2c { .. } => vec!["bus", "address"],
+            Attachment::Spi => vec!["bus"],
+            Attachment::InputLine | Attachment::OutputLine => vec!["line"],
+            Attachment::Serial => vec!["port"],
+            Attachment::Pwm => vec!["pwm"],
+            Attachment::Several(members) => members.iter().map(|member| member.key).collect(),
+        };
+        for key in more {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    keys
+}
+
+/// Completes "it is …".
+pub fn wants(driver: &Driver) -> String {
+    let ways: Vec<String> = driver
+        .attachments
+        .iter()
+        .map(|attachment| match attachment {
+            Attachment::I2c { addresses } => {
+                format!("on I2C, with `bus`, such as `i2c-1`, and `address`, {}", listed(addresses))
+            }
+            Attachment::Spi => "on SPI, with `bus`, such as `spi0.0`".to_owned(),
+            Attachment::InputLine | Attachment::OutputLine => {
+                "on a GPIO line, with `line`, such as `GPIO17`".to_owned()
+            }
+            Attachment::Serial => "on a serial port, with `port`, such as `/dev/ttyAMA0`".to_owned(),
+            Attachment::Pwm => "on a PWM channel, with `pwm`, such as `{ chip: pwmchip0, channel: 0 }`".to_owned(),
+            Attachment::Several(members) => {
+                let keys: Vec<_> = members
+                    .iter()
+                    .map(|member| {
+                        let optional = if member.required { "" } else { "optional, " };
+                        format!("`{}` ({optional}{})", member.key, member.what)
+                    })
+                    .collect();
+                format!("connected by {}", keys.join(", "))
+            }
+        })
+        .collect();
+    ways.join(", or ")
+}
+
+enum Bus {
+    I2c(u8),
+    Spi(u8, u8),
+}
+
+fn bus_of(text: &str) -> Option<Bus> {
+    let number = |text: &str| {
+        let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+        if plain { text.parse::<u8>().ok() } else { None }
+    };
+    if let Some(rest) = text.strip_prefix("i2c-") {
+        return number(rest).map(Bus::I2c);
+    }
+    let (bus, chip_select) = text.strip_prefix("spi")?.split_once('.')?;
+    Some(Bus::Spi(number(bus)?, number(chip_select)?))
+}
+
+fn check_address(address: &Placed<i64>, addresses: &[u8], problems: &mut Vec<Problem>) -> Option<u8> {
+    let has = |number: i64| addresses.iter().copied().find(|address| i64::from(*address) == number);
+    if let Some(address) = has(address.value) {
+        return Some(address);
+    }
+    // 76 where 0x76 was meant.
+    let hint = i64::from_str_radix(&address.value.to_string(), 16)
+        .ok()
+        .and_then(has)
+        .map(|near| format!("; did you mean `{near:#04x}`?"))
+        .unwrap_or_default();
+    let found = if hint.is_empty() && address.value >= 0 {
+        format!("{:#04x}", address.value)
+    } else {
+        address.value.to_string()
+    };
+    let message = format!("`address` must be {}, not `{found}`{hint}", listed(addresses));
+    problems.push(Problem::new(address.place, message));
+    None
+}
+
+/// `0x44, 0x45 or 0x46`, or the first and last of many.
+fn listed(addresses: &[u8]) -> String {
+    let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    alternatives(&texts)
+}
+
+fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
+    let expected = "a name such as `GPIO17`, or `{ chip: gpiochip0, offset: 17 }`";
+    match &node.content {
+        // The kernel has 31 bytes for a name.
+        Content::Text(name) if (1..32).contains(&name.len()) && !name.contains(char::is_control) => {
+            Some(LineName::Name(name.clone()))
+        }
+        Content::Map(_) => {
+            let LineOffset { chip, offset } = read(node, problems)?;
+            let name = chip.strip_prefix("/dev/").unwrap_or(&chip);
+            if name.is_empty() || name.contains(|c: char| c == '/' || c.is_control()) {
+                let message = format!("`chip` must be a GPIO chip such as `gpiochip0`, not {}", chip.shown());
+                problems.push(Problem::new(chip.place, message));
+                return None;
+            }
+            Some(LineName::Offset { chip: name.to_owned(), offset })
+        }
+        Content::Unknown => None,
+        content => {
+            let hint = match content {
+                Content::Integer(number @ 0..) => format!("; did you mean `GPIO{number}`?"),
+                _ => String::new(),
+            };
+            let message = format!("`{key}` must be {expected}, not {}{hint}", node.shown());
+            problems.push(Problem::new(node.place, message));
+            None
+        }
+    }
+}
+
+fn pwm_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<PwmName> {
+    let expected = "a line such as `GPIO18`, or `{ chip: pwmchip0, channel: 0 }`";
+    match &node.content {
+        Content::Map(_) if node.get("offset").is_none() => {
+            let PwmChannel { chip, channel } = read(node, problems)?;
+            let is_chip = chip.strip_prefix("pwmchip").is_some_and(|number| number.parse::<u32>().is_ok());
+            if !is_chip {
+                let message = format!("`chip` must be a PWM chip such as `pwmchip0`, not {}", chip.shown());
+                problems.push(Problem::new(chip.place, message));
+                return None;
+            }
+            Some(PwmName::Channel { chip: chip.value, channel })
+        }
+        Content::Map(_) | Content::Text(_) | Content::Integer(_) => line_of(key, node, problems).map(PwmName::Line),
+        Content::Unknown => None,
+        _ => {
+            problems.push(Problem::new(node.place, format!("`{key}` must be {expected}, not {}", node.shown())));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_buses() {
+        assert!(matches!(bus_of("i2c-1"), Some(Bus::I2c(1))));
+        assert!(matches!(bus_of("spi10.2"), Some(Bus::Spi(10, 2))));
+        for text in ["", "i2c-", "i2c-01", "i2c-256", "i2c-+1", "i2c1", "spi0", "spi0.", "spi.0", "spi0.0.0", "I2C-1"] {
+            assert!(bus_of(text).is_none(), "{text}");
+        }
+    }
+}
