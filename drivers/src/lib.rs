@@ -11,6 +11,7 @@ pub mod actuator;
 pub mod channel;
 mod checksum;
 pub mod driver;
+pub mod expander;
 pub mod fault;
 pub mod options;
 pub mod port;
@@ -32,10 +33,14 @@ pub mod ina219;
 pub mod ina226;
 pub mod lm75;
 pub mod max31855;
+pub mod mcp23017;
 pub mod mcp3008;
+pub mod mcp4725;
 pub mod mcp9808;
 pub mod mhz19;
 pub mod nmea_gps;
+pub mod pca9685;
+pub mod pcf8574;
 pub mod pms5003;
 pub mod scd4x;
 pub mod serial_lines;
@@ -53,6 +58,7 @@ mod tests;
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
+pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
@@ -71,10 +77,14 @@ pub static DRIVERS: &[&Driver] = &[
     &ina226::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
+    &mcp23017::DRIVER,
     &mcp3008::DRIVER,
+    &mcp4725::DRIVER,
     &mcp9808::DRIVER,
     &mhz19::DRIVER,
     &nmea_gps::DRIVER,
+    &pca9685::DRIVER,
+    &pcf8574::DRIVER,
     &pms5003::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
