@@ -8,8 +8,10 @@
 //! in this file its module and its line in [`DRIVERS`].
 
 pub mod actuator;
+pub mod analog;
 pub mod channel;
 mod checksum;
+pub mod described;
 pub mod driver;
 pub mod expander;
 pub mod fault;
