@@ -33,8 +33,10 @@ pub mod hdc1080;
 pub mod htu21;
 pub mod ina219;
 pub mod ina226;
+pub mod lis3dh;
 pub mod lm75;
 pub mod max31855;
+pub mod max31865;
 pub mod mcp23017;
 pub mod mcp3008;
 pub mod mcp4725;
@@ -77,8 +79,10 @@ pub static DRIVERS: &[&Driver] = &[
     &htu21::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &lis3dh::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
+    &max31865::DRIVER,
     &mcp23017::DRIVER,
     &mcp3008::DRIVER,
     &mcp4725::DRIVER,
