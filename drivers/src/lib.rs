@@ -18,6 +18,7 @@ pub mod fault;
 pub mod options;
 pub mod port;
 pub mod reference;
+mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
@@ -42,12 +43,14 @@ pub mod mcp3008;
 pub mod mcp4725;
 pub mod mcp9808;
 pub mod mhz19;
+pub mod mpu6050;
 pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
@@ -88,12 +91,14 @@ pub static DRIVERS: &[&Driver] = &[
     &mcp4725::DRIVER,
     &mcp9808::DRIVER,
     &mhz19::DRIVER,
+    &mpu6050::DRIVER,
     &nmea_gps::DRIVER,
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,

@@ -6,7 +6,7 @@ use crate::{FaultKind, Next};
 use proptest::prelude::*;
 
 /// Drivers whose part sends a checksum with all that is measured.
-const WITH_CHECKSUM: &[&str] = &["aht20", "htu21", "scd4x", "sht3x", "sht4x"];
+const WITH_CHECKSUM: &[&str] = &["aht20", "htu21", "scd4x", "sgp40", "sht3x", "sht4x"];
 
 #[test]
 fn nobody_there_is_absent() {
