@@ -58,6 +58,7 @@ pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
 pub mod veml7700;
+pub mod vl53l0x;
 
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,7 @@ pub static DRIVERS: &[&Driver] = &[
     &tmp117::DRIVER,
     &tsl2591::DRIVER,
     &veml7700::DRIVER,
+    &vl53l0x::DRIVER,
 ];
 
 /// The driver of this name.

@@ -35,6 +35,11 @@ fn another_part_is_recognised() {
             if driver.name == other.name || !same_bus || ["bh1750", "mcp3008"].contains(&driver.name) {
                 continue;
             }
+            // A register that gives back what was written is all that an LM75 is known by, and the VL53L0X has one of
+            // the same number. They have no address in common.
+            if (driver.name, other.name) == ("lm75", "vl53l0x") {
+                continue;
+            }
             let rig = Rig::new(attachment, Some(SharedPart::new(model(&*other_spec))));
             let fault = spec.open(rig.wire()).err();
             let fault = fault.unwrap_or_else(|| panic!("{} takes {} for its part", driver.name, other.name));
