@@ -28,6 +28,7 @@ pub mod ads1115;
 pub mod aht20;
 pub mod bh1750;
 pub mod bme280;
+pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
 pub mod hdc1080;
@@ -77,6 +78,7 @@ pub static DRIVERS: &[&Driver] = &[
     &aht20::DRIVER,
     &bh1750::DRIVER,
     &bme280::DRIVER,
+    &bme680::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
     &hdc1080::DRIVER,

@@ -99,7 +99,8 @@ pub struct Options {
     /// Resistance in Ω of the reference resistor on the board. Boards for a Pt100 have 400 or 430, and those for a Pt1000 ten
     /// times as much; 430 is printed on it as 4300, and 4300 as 4301.
     pub reference: Reference,
-    /// How many wires lead to the element. The jumpers on the board must agree.
+    /// How many wires lead to the element. The resistance of two is measured along, that of three is taken off, if all are
+    /// alike, and that of four is of no matter. The jumpers on the board must agree.
     pub wires: Wires,
     /// The frequency of the mains, whose hum is suppressed.
     pub mains: Mains,

@@ -75,11 +75,11 @@ impl Model {
         self.next = now() + PERIOD;
         self.registers[INT_STATUS] |= self.registers[INT_ENABLE] & 1;
         let [ax, ay, az, gx, gy, gz, temperature] = self.stimuli;
-        let range = |register: usize| i32::from(self.registers[register] >> 3 & 0b11);
+        let range = |register: usize| usize::from(self.registers[register] >> 3 & 0b11);
         let acceleration = |value: f64| value / G * f64::from(16_384 >> range(ACCEL_CONFIG));
         // A gyroscope that starts turns by itself.
         let drift = if now() < awake + STARTING { 20.0 } else { 0.0 };
-        let rotation = |value: f64| (value + drift) * [131.0, 65.5, 32.8, 16.4][range(GYRO_CONFIG) as usize];
+        let rotation = |value: f64| (value + drift) * [131.0, 65.5, 32.8, 16.4][range(GYRO_CONFIG)];
         let celsius = (temperature - 36.53) * 340.0;
         let words =
             [acceleration(ax), acceleration(ay), acceleration(az), celsius, rotation(gx), rotation(gy), rotation(gz)];
