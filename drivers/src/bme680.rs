@@ -18,13 +18,14 @@ mod tests;
 mod compensation;
 pub mod sim;
 
-use crate::bme280::{OverI2c, Oversampling, Registers, Times};
+use crate::bme280::{Oversampling, Times};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
 use crate::options::{Span, read};
 use crate::port::{Delay, Wire};
+use crate::registers::{OverI2c, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use compensation::Calibration;

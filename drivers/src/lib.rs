@@ -18,6 +18,7 @@ pub mod fault;
 pub mod options;
 pub mod port;
 pub mod reference;
+pub mod registers;
 mod sensirion;
 pub mod sensor;
 pub mod serial;
