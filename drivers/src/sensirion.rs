@@ -1,7 +1,7 @@
 //! What most parts of Sensirion have in common on I2C: words of 16 bits, each followed by its checksum.
 
 use crate::checksum;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use embedded_hal::i2c::I2c;
 
 /// Reads so many words; `doing` says what for.
@@ -20,6 +20,16 @@ pub fn words<const N: usize>(i2c: &mut impl I2c, address: u8, doing: &str) -> Re
         *word = u16::from_be_bytes([high, low]);
     }
     Ok(words)
+}
+
+/// A fault of reading what a part was asked for just now: whatever acknowledged that is there, and refuses to be read for
+/// as long as it has no result.
+#[must_use]
+pub fn not_yet(fault: Fault) -> Fault {
+    match fault.kind {
+        FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
+        _ => fault,
+    }
 }
 
 /// A word as it is on the wire: CRC-8 with polynomial 0x31, start 0xFF.

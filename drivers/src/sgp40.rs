@@ -19,7 +19,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
 use crate::options::read;
 use crate::port::{Delay, Wire};
-use crate::sensirion::{with_checksum, words};
+use crate::sensirion::{not_yet, with_checksum, words};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -157,12 +157,8 @@ impl<I: I2c, D: DelayNs> Sgp40<I, D> {
         let command = command(self.compensation);
         self.i2c.write(self.address, &command).map_err(|error| Fault::i2c(error, "starting a measurement"))?;
         self.delay.delay_us(MEASURE_TIME_US);
-        let [signal] =
-            words(&mut self.i2c, self.address, "reading the measurement").map_err(|fault| match fault.kind {
-                // It acknowledged the command: it is there, and refuses to be read while it measures (section 4.5).
-                FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
-                _ => fault,
-            })?;
+        // Section 4.5: it refuses to be read while it measures.
+        let [signal] = words(&mut self.i2c, self.address, "reading the measurement").map_err(not_yet)?;
         Ok(signal)
     }
 }
