@@ -28,13 +28,14 @@ use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
+use crate::registers::{OverI2c, OverSpi, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use bme280::i2c::BME280;
 use bme280::{Configuration, Error as CrateError, IIRFilter};
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::{self, ErrorKind, I2c, NoAcknowledgeSource, Operation};
-use embedded_hal::spi::{self, SpiDevice};
+use embedded_hal::spi;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -234,55 +235,6 @@ impl SensorSpec for Options {
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(sim::Model::default()))
-    }
-}
-
-/// The registers of the part over one of its buses.
-pub trait Registers {
-    /// Reads from `register` on.
-    ///
-    /// # Errors
-    /// Absent, or a failed transfer.
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault>;
-
-    /// Writes one register.
-    ///
-    /// # Errors
-    /// Absent, or a failed transfer.
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault>;
-}
-
-/// Over I2C, with the part's address (section 6.2).
-pub struct OverI2c<I>(pub I, pub u8);
-
-impl<I: I2c> Registers for OverI2c<I> {
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0
-            .write_read(self.1, &[register], buffer)
-            .map_err(|error| Fault::i2c(error, &format!("reading register {register:#04X}")))
-    }
-
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault> {
-        self.0
-            .write(self.1, &[register, value])
-            .map_err(|error| Fault::i2c(error, &format!("writing register {register:#04X}")))
-    }
-}
-
-/// Over SPI: the highest bit of the register's number says which way (section 6.3).
-pub struct OverSpi<S>(pub S);
-
-impl<S: SpiDevice> Registers for OverSpi<S> {
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0
-            .transaction(&mut [spi::Operation::Write(&[register | 0x80]), spi::Operation::Read(buffer)])
-            .map_err(|error| Fault::spi(error, &format!("reading register {register:#04X}")))
-    }
-
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault> {
-        self.0
-            .write(&[register & 0x7F, value])
-            .map_err(|error| Fault::spi(error, &format!("writing register {register:#04X}")))
     }
 }
 
