@@ -7,8 +7,10 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod device;
+
 pub mod mqtt;
 pub mod reporter;
+pub mod scan;
 pub mod sensing;
 pub mod simulation;
 #[cfg(test)]

@@ -44,6 +44,17 @@ pub trait Bus: Send + Sync {
     /// When there is no such bus, or no permission.
     fn i2c(&self, bus: u8, address: u8) -> Result<I2cPort, PortError>;
 
+    /// The numbers of the I2C buses that there are, in ascending order.
+    fn i2c_buses(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The driver of the kernel that has the device at this address for itself, if one has.
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        let _ = (bus, address);
+        None
+    }
+
     /// One chip select of an SPI bus.
     ///
     /// # Errors

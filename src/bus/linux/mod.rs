@@ -7,6 +7,8 @@ mod i2c;
 mod serial;
 mod spi;
 
+pub use gpio::holder;
+
 use super::{Bus, Edges, Serial};
 use crate::config::LineName;
 use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
@@ -31,6 +33,14 @@ impl Linux {
 impl Bus for Linux {
     fn i2c(&self, bus: u8, _address: u8) -> Result<I2cPort, PortError> {
         i2c::open(bus, self.i2c.of(bus))
+    }
+
+    fn i2c_buses(&self) -> Vec<u8> {
+        i2c::buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        i2c::kernel_driver(bus, address)
     }
 
     fn spi(&self, bus: u8, chip_select: u8, settings: SpiSettings) -> Result<SpiPort, PortError> {

@@ -1,0 +1,211 @@
+use super::one_wire::{Device, devices};
+use super::*;
+use crate::bus::Simulated;
+use crate::config::At;
+use halyard_drivers::sim::{I2cFaults, I2cPart, Nack, Part};
+use halyard_drivers::{Spec, find};
+
+/// Keeps the last byte that was written, and gives it: a switch of buses, or an expander.
+struct Latch(u8);
+
+impl Part for Latch {
+    fn stimulate(&mut self, _: &str, value: f64) -> bool {
+        value == f64::from(self.0)
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Latch {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.0 = bytes.last().copied().unwrap_or(self.0);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        buffer.fill(self.0);
+        Ok(())
+    }
+}
+
+fn model(name: &str) -> Box<dyn Part> {
+    match (find(name).unwrap().defaults)() {
+        Spec::Sensor(spec) => spec.simulate().unwrap(),
+        _ => panic!("{name} is no sensor"),
+    }
+}
+
+fn place(buses: &Simulated, address: u8, part: Box<dyn Part>) {
+    buses.place(&At::I2c { bus: 1, address }, Some(part));
+}
+
+fn names(drivers: &[&Driver]) -> Vec<&'static str> {
+    drivers.iter().map(|driver| driver.name).collect()
+}
+
+/// What is said of one address.
+fn said(who: &Who) -> String {
+    match who {
+        Who::Known(driver, _) => driver.name.to_owned(),
+        Who::Possibly(drivers) => format!("possibly {}", names(drivers).join(", ")),
+        Who::Unknown(_) => "unknown".to_owned(),
+        Who::Latch => "latch".to_owned(),
+        Who::Taken(driver) => format!("taken by {driver}"),
+    }
+}
+
+#[test]
+fn every_part_is_known_or_possible_at_each_of_its_addresses() {
+    for driver in DRIVERS {
+        for attachment in driver.attachments {
+            let Attachment::I2c { addresses } = attachment else { continue };
+            let Spec::Sensor(spec) = (driver.defaults)() else { continue };
+            for address in *addresses {
+                let buses = Simulated::default();
+                place(&buses, *address, spec.simulate().unwrap());
+                let found = bus(&buses, 1, Mode::Ask).unwrap();
+                let [Found { who, address: at, .. }] = found.as_slice() else { panic!("{driver:?}: {found:?}") };
+                assert_eq!(at, address);
+                match who {
+                    Who::Known(known, _) => assert_eq!(known.name, driver.name),
+                    Who::Possibly(drivers) => {
+                        assert!(driver.identity.is_empty(), "{driver:?}: {who:?}");
+                        assert!(names(drivers).contains(&driver.name), "{driver:?}: {who:?}");
+                    }
+                    _ => panic!("{driver:?} at {address:#04x}: {who:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bus_with_several_parts() {
+    let buses = Simulated::default();
+    for (address, name) in [(0x40, "hdc1080"), (0x44, "sht4x"), (0x45, "sht3x"), (0x48, "ads1115"), (0x77, "bme280")] {
+        place(&buses, address, model(name));
+    }
+    let found = bus(&buses, 1, Mode::Ask).unwrap();
+    let found: Vec<_> = found.iter().map(|found| (found.address, said(&found.who))).collect();
+    let expected = [
+        (0x40, "hdc1080"),
+        (0x44, "sht4x"),
+        (0x45, "possibly ina219, sht3x"),
+        (0x48, "possibly ads1115, ina219, lm75, tmp102"),
+        (0x77, "bme280"),
+    ];
+    // Other parts without an identity may join the list of drivers.
+    for ((address, said), (at, expected)) in found.iter().zip(expected) {
+        let all = |text: &str| text.split(", ").map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(*address, at);
+        assert!(all(expected).iter().all(|part| all(said).contains(part)), "{at:#04x}: {said}, not {expected}");
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+/// All that goes over the wire to an address.
+fn sent_to(address: u8, part: Box<dyn Part>, mode: Mode) -> Vec<String> {
+    let buses = Simulated::default();
+    place(&buses, address, part);
+    let wire = buses.i2c_bus(1);
+    wire.record();
+    bus(&buses, 1, mode).unwrap();
+    let prefix = format!("{address:02x} ");
+    wire.recorded().into_iter().filter(|line| line.starts_with(&prefix)).collect()
+}
+
+#[test]
+fn a_part_that_nobody_knows_gets_no_data() {
+    // No driver has a part at these.
+    for address in [0x08, 0x21, 0x6B, 0x71] {
+        assert!(at(address).is_empty(), "{address:#04x} has a driver now: take another");
+        assert_eq!(sent_to(address, Box::new(Latch(7)), Mode::Ask), [format!("{address:02x} W")]);
+    }
+    // Where memories are, nothing is written, not even the address.
+    assert_eq!(sent_to(0x50, Box::new(Latch(7)), Mode::Ask), ["50 R 07"]);
+    assert_eq!(sent_to(0x36, Box::new(Latch(7)), Mode::Ask), ["36 R 07"]);
+    assert_eq!(sent_to(0x76, model("bme280"), Mode::Passive), ["76 W"]);
+}
+
+#[test]
+fn nothing_but_single_bytes_is_sent_to_anybody() {
+    for address in ADDRESSES {
+        for line in sent_to(address, Box::new(Latch(0x12)), Mode::Ask) {
+            let written = line.split(" · ").filter_map(|segment| segment.split_once('W')).map(|(_, bytes)| bytes.trim());
+            assert!(written.into_iter().all(|bytes| bytes.len() <= 2), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_latch_has_its_old_state_afterwards() {
+    let buses = Simulated::default();
+    let at = At::I2c { bus: 1, address: 0x76 };
+    buses.place(&at, Some(Box::new(Latch(0x04))));
+    let wire = buses.i2c_bus(1);
+    wire.record();
+    let found = bus(&buses, 1, Mode::Ask).unwrap();
+    assert!(matches!(found.as_slice(), [Found { address: 0x76, who: Who::Latch, .. }]), "{found:?}");
+    // It was asked once, and no more when it was known.
+    let wrote = wire.recorded().iter().filter(|line| line.starts_with("76 W ")).count();
+    assert_eq!(wrote, 2, "the question, and the old state");
+    assert!(buses.part(&at).unwrap().stimulate("", 4.0));
+}
+
+#[test]
+fn what_answers_and_is_none_of_the_parts_is_unknown() {
+    struct Bmp280;
+    impl Part for Bmp280 {
+        fn stimulate(&mut self, _: &str, _: f64) -> bool {
+            false
+        }
+        fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+            Some(self)
+        }
+    }
+    impl I2cPart for Bmp280 {
+        fn write(&mut self, _: &[u8]) -> Result<(), Nack> {
+            Ok(())
+        }
+        fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+            buffer.fill(0x58);
+            Ok(())
+        }
+    }
+    let buses = Simulated::default();
+    place(&buses, 0x76, Box::new(Bmp280));
+    let found = bus(&buses, 1, Mode::Ask).unwrap();
+    let [Found { who: Who::Unknown(said), .. }] = found.as_slice() else { panic!("{found:?}") };
+    assert!(said.iter().any(|text| text.contains("0xd0 holds 0x58")), "{said:?}");
+}
+
+#[test]
+fn a_bus_that_fails_is_given_up_soon() {
+    let buses = Simulated::default();
+    let wire = buses.i2c_bus(1);
+    for address in ADDRESSES {
+        wire.set_faults(address, I2cFaults { timeout: true, ..I2cFaults::default() });
+    }
+    wire.record();
+    assert_eq!(bus(&buses, 1, Mode::Ask).unwrap_err().kind, FaultKind::Bus);
+    assert_eq!(wire.recorded().len(), PATIENCE);
+}
+
+#[test]
+fn devices_on_one_wire_are_named_by_their_family() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(devices(root.path()), None);
+    let folder = root.path().join("sys/bus/w1/devices");
+    for name in ["w1_bus_master1", "28-0000046a1e9f", "3a-00000012ab34", "f0-000000000001", "00-800000000000", "28-x"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    let device = |id: &str, part, driver| Device { id: id.to_owned(), part, driver };
+    let expected = vec![
+        device("28-0000046a1e9f", Some("DS18B20 thermometer"), Some("ds18b20")),
+        device("3a-00000012ab34", Some("DS2413 switch"), None),
+        device("f0-000000000001", None, None),
+    ];
+    assert_eq!(devices(root.path()), Some(expected));
+}
