@@ -6,6 +6,7 @@ pub mod drivers;
 mod hardware;
 mod log;
 mod run;
+mod scan;
 pub mod schema;
 
 use crate::config::{Board, Config};
@@ -92,6 +93,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Find out what is on the I2C and 1-Wire buses
+    Scan(scan::Scan),
     /// Sample sensors once, straight from the hardware, without a broker
     Read {
         /// Sensors to sample [default: all]
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
             drivers::run(name.as_deref(), output.json, &mut out, &mut err)
                 .map_err(|error| Failure::new(code::FAILED, error))
         }
+        Command::Scan(scan) => scan.run(),
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
             hardware::set(&hardware, &actuator, &value, pulse, output.json)

@@ -11,6 +11,7 @@
 //!
 //! Where nothing that may be sent tells parts apart, all that it can be are named.
 
+pub mod adapter;
 pub mod one_wire;
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,8 @@ fn a_part_that_nobody_knows_gets_no_data() {
 fn nothing_but_single_bytes_is_sent_to_anybody() {
     for address in ADDRESSES {
         for line in sent_to(address, Box::new(Latch(0x12)), Mode::Ask) {
-            let written = line.split(" · ").filter_map(|segment| segment.split_once('W')).map(|(_, bytes)| bytes.trim());
+            let written =
+                line.split(" · ").filter_map(|segment| segment.split_once('W')).map(|(_, bytes)| bytes.trim());
             assert!(written.into_iter().all(|bytes| bytes.len() <= 2), "{line}");
         }
     }
@@ -208,4 +209,21 @@ fn devices_on_one_wire_are_named_by_their_family() {
         device("f0-000000000001", None, None),
     ];
     assert_eq!(devices(root.path()), Some(expected));
+}
+
+#[test]
+fn adapters_of_displays_and_memories_are_known() {
+    let root = tempfile::tempdir().unwrap();
+    for (bus, name) in [(0, "SMBus I801 adapter at efa0"), (1, "bcm2835 (i2c@7e804000)"), (20, "fef04500.i2c")] {
+        let folder = root.path().join(format!("sys/bus/i2c/devices/i2c-{bus}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("name"), format!("{name}\n")).unwrap();
+    }
+    let connector = root.path().join("sys/class/drm/card1-HDMI-A-1");
+    std::fs::create_dir_all(&connector).unwrap();
+    std::os::unix::fs::symlink("../../../soc/fef04500.i2c/i2c-20", connector.join("ddc")).unwrap();
+    let of_others = |bus| adapter::of_others(root.path(), bus);
+    assert_eq!(of_others(0).as_deref(), Some("SMBus I801 adapter at efa0"));
+    assert_eq!(of_others(1), None);
+    assert_eq!(of_others(20).as_deref(), Some("fef04500.i2c"));
 }

@@ -122,8 +122,7 @@ pub(super) fn kernel_driver(bus: u8, address: u8) -> Option<String> {
 /// The numbers of all `/dev/i2c-N`.
 pub(super) fn buses() -> Vec<u8> {
     let names = std::fs::read_dir("/dev").into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut numbers: Vec<u8> =
-        names.filter_map(|name| name.to_str()?.strip_prefix("i2c-")?.parse().ok()).collect();
+    let mut numbers: Vec<u8> = names.filter_map(|name| name.to_str()?.strip_prefix("i2c-")?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }
