@@ -2,6 +2,7 @@
 
 mod call;
 pub mod check;
+mod doctor;
 pub mod drivers;
 mod hardware;
 mod log;
@@ -95,6 +96,13 @@ enum Command {
     },
     /// Find out what is on the I2C and 1-Wire buses
     Scan(scan::Scan),
+    /// Find out what keeps an agent from its work here, and what mends it
+    Doctor {
+        #[command(flatten)]
+        hardware: Hardware,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Sample sensors once, straight from the hardware, without a broker
     Read {
         /// Sensors to sample [default: all]
@@ -147,6 +155,7 @@ pub fn main() -> ExitCode {
                 .map_err(|error| Failure::new(code::FAILED, error))
         }
         Command::Scan(scan) => scan.run(),
+        Command::Doctor { hardware, output } => doctor::run(&hardware, output),
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
             hardware::set(&hardware, &actuator, &value, pulse, output.json)
@@ -203,6 +212,16 @@ fn print(text: &str) -> Result<u8, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(code::FAILED, error)),
         _ => Ok(0),
     }
+}
+
+/// Runs `work` to its end on a runtime of its own.
+fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // A driver that never returns must not keep the process.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 fn span(text: &str) -> Result<Duration, String> {

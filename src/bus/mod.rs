@@ -75,6 +75,15 @@ pub trait Bus: Send + Sync {
         Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
     }
 
+    /// Who has a line, by the name that the kernel knows, which may be empty; `None` if nobody has it.
+    ///
+    /// # Errors
+    /// When there is no such line, or no permission.
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        let _ = line;
+        Ok(None)
+    }
+
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///
     /// # Errors

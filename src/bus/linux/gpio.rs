@@ -22,11 +22,8 @@ pub(super) fn output(line: &LineName) -> Result<OutputPort, PortError> {
     Ok(OutputPort(Box::new(Output { request, offset: place.offset, driven: false })))
 }
 
-/// Who has a line, as the kernel knows it: a name, which may be empty; `None` if nobody has.
-///
-/// # Errors
-/// When there is no such line, or no permission.
-pub fn holder(line: &LineName) -> Result<Option<String>, PortError> {
+/// Who has a line, as the kernel knows it.
+pub(super) fn holder(line: &LineName) -> Result<Option<String>, PortError> {
     let place = Place::find(line)?;
     let info = Chip::from_path(&place.chip).and_then(|chip| chip.line_info(place.offset));
     let info = info.map_err(|error| fault(&error))?;

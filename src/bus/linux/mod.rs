@@ -7,8 +7,6 @@ mod i2c;
 mod serial;
 mod spi;
 
-pub use gpio::holder;
-
 use super::{Bus, Edges, Serial};
 use crate::config::LineName;
 use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
@@ -49,6 +47,10 @@ impl Bus for Linux {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         gpio::output(line)
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        gpio::holder(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
