@@ -1,5 +1,6 @@
 //! The command line: what there is, and what each ends with.
 
+mod broker;
 mod call;
 pub mod check;
 mod doctor;
@@ -9,6 +10,7 @@ mod log;
 mod run;
 mod scan;
 pub mod schema;
+mod watch;
 
 use crate::config::{Board, Config};
 use clap::{Args, Parser, Subcommand};
@@ -134,14 +136,21 @@ enum Command {
     },
     /// Drive an actuator through the broker and wait for the result
     Call(call::Call),
+    /// Show all agents of the broker, live
+    Watch(watch::Watch),
 }
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
-    // A daemon tells what happens; a command only what is wrong.
-    log::init(if matches!(command, Command::Run(_)) { LevelFilter::INFO } else { LevelFilter::WARN });
+    // A daemon tells what happens; a command only what is wrong, unless it says so in its own way.
+    log::init(match &command {
+        Command::Run(_) => LevelFilter::INFO,
+        Command::Doctor { .. } => LevelFilter::ERROR,
+        Command::Watch(watch) if watch.draws() => LevelFilter::OFF,
+        _ => LevelFilter::WARN,
+    });
     let result = match command {
         Command::Run(hardware) => run::run(&hardware),
         Command::Check { file, output } => file.find().and_then(|file| {
@@ -162,6 +171,7 @@ pub fn main() -> ExitCode {
         }
         Command::Safe { hardware } => hardware::safe(&hardware),
         Command::Call(call) => call.run(),
+        Command::Watch(watch) => watch.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),
