@@ -3,10 +3,11 @@
 //! ```text
 //! $ halyard scan
 //! i2c-1   0x20             in use by the kernel's driver pcf857x
-//! i2c-1   0x45             possibly sht3x or ina219
+//! i2c-1   0x44             sht4x     Sensirion SHT40, SHT41, SHT45: temperature and humidity
+//! i2c-1   0x48             possibly ads1115, ina219, lm75 or tmp102
 //! i2c-1   0x50             answers; no driver has a part at this address
 //! i2c-1   0x76             bme280    Bosch BME280: temperature, humidity and air pressure
-//! 1-Wire  28-0000046a1e9f  ds18b20   DS18B20 thermometer
+//! 1-Wire  28-000000035a10  DS18B20 thermometer
 //! ```
 //!
 //! What is sent to find that out stands in [`scan`](crate::scan).
@@ -274,13 +275,21 @@ fn indented(prefix: &str, text: &str) -> String {
     text.lines().map(|line| format!("{prefix}{line}\n")).collect()
 }
 
+/// `a, b or c`
+fn alternatives(names: &[&str]) -> String {
+    match names {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// Who it is, in words.
 fn describe(who: &Who) -> String {
     match who {
         Who::Known(driver, _) => format!("{:<9} {}", driver.name, driver.summary),
         Who::Possibly(drivers) => {
             let names: Vec<_> = drivers.iter().map(|driver| driver.name).collect();
-            format!("possibly {}", names.join(" or "))
+            format!("possibly {}", alternatives(&names))
         }
         Who::Unknown(said) if said.is_empty() => "answers; no driver has a part at this address".to_owned(),
         Who::Unknown(said) => format!("none of the parts that there are drivers for: {}", said.join("; ")),

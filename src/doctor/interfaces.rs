@@ -121,7 +121,8 @@ fn raspberry_pi(
         return Finding::problem(about, what, "sudo reboot");
     }
     let what = format!("{missing}: {file} has no line `{line}`");
-    Finding::problem(about, what, format!("{command} && sudo reboot    # writes `{line}` into {file}"))
+    let does = if command.contains(line) { String::new() } else { format!("    # writes `{line}` into {file}") };
+    Finding::problem(about, what, format!("{command} && sudo reboot{does}"))
 }
 
 fn no_i2c(machine: &Machine, bus: u8) -> Finding {

@@ -134,11 +134,16 @@ fn busy(machine: &Machine, about: String, line: &LineName, holder: &str) -> Find
             let mend = "sudo fuser -v /dev/gpiochip*    # if no program has it, a driver of the kernel has: take out its overlay";
             Finding::problem(about, what, mend)
         }
+        [(id, program)] => {
+            let what = format!("{what}; the program {program} ({id}) holds lines");
+            Finding::problem(about, what, format!("sudo kill {id}"))
+        }
         several => {
             let named: Vec<_> = several.iter().map(|(id, program)| format!("{program} ({id})")).collect();
             let numbers: Vec<_> = several.iter().map(|(id, _)| id.to_string()).collect();
-            let what = format!("{what}; lines are held by the program {}", named.join(", "));
-            Finding::problem(about, what, format!("sudo kill {}", numbers.join(" ")))
+            let what = format!("{what}; the programs {} hold lines", named.join(", "));
+            let mend = format!("ps -fp {}    # which has this one? then: sudo kill NUMBER", numbers.join(","));
+            Finding::problem(about, what, mend)
         }
     }
 }

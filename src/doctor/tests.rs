@@ -320,7 +320,7 @@ fn lines_that_somebody_has() {
     assert_eq!(check(&pi.root(), |_| Ok(Some("halyard".to_owned()))).level, Level::Ok);
     let busy = check(&pi.root(), |_| Ok(Some("gpioset".to_owned())));
     assert_eq!((busy.level, busy.about.as_str()), (Level::Problem, "pump (switch at GPIO27)"));
-    says(&busy, "in use by \"gpioset\"; lines are held by the program gpioset (77)", "sudo kill 77");
+    says(&busy, "in use by \"gpioset\"; the program gpioset (77) holds lines", "sudo kill 77");
     let kernel = check(&Pi::new().root(), |_| Ok(Some("led0".to_owned())));
     says(&kernel, "in use by \"led0\"", "fuser");
     let none =

@@ -3,8 +3,10 @@
 //! What is sent to whom:
 //!
 //! 1. An address that a driver of the kernel has for itself is not touched.
-//! 2. Whether anybody is at an address: the address alone, with no data (SMBus' quick write); at 0x30 to 0x37 and 0x50 to
-//!    0x5F, where memories are that a quick write has destroyed, one byte is read instead. The same is done by i2cdetect.
+//! 2. Whether anybody is at an address: one byte is read. Parts that have nothing to say, such as a SHT4x that has not been
+//!    asked for anything, do not acknowledge that: where nobody did, the address is sent alone, with no data (SMBus' quick
+//!    write), but not to 0x30 to 0x37 and 0x50 to 0x5F, where memories are that this has destroyed. The clock generators at
+//!    0x69 hang when they are read, so nothing is read there. These exceptions are those of i2cdetect.
 //! 3. Who it is: only at addresses that a part of the list of drivers can have, and only by its
 //!    [identity](halyard_drivers::identity): one byte, the number of a register to read, and never a value to write.
 //!    A part that takes that byte for its state, as switches of buses do, gets its state back at once.
@@ -24,8 +26,10 @@ use std::ops::RangeInclusive;
 
 /// The addresses of a bus that are not reserved by its specification.
 const ADDRESSES: RangeInclusive<u8> = 0x08..=0x77;
-/// A clock generator that hangs the bus when it is read from: not asked where all there is is to read.
+/// Where clock generators are that hang the bus when they are read.
 const NEVER_READ: u8 = 0x69;
+/// Where memories are that an address alone has destroyed.
+const MEMORIES: [RangeInclusive<u8>; 2] = [0x30..=0x37, 0x50..=0x5F];
 /// So many failures of the bus itself, and no more is tried: each may have taken a second.
 const PATIENCE: usize = 3;
 
@@ -115,18 +119,18 @@ fn at(address: u8) -> Vec<&'static Driver> {
 
 /// Whether anybody acknowledges the address.
 fn answers(port: &mut I2cPort, address: u8) -> Result<bool, PortError> {
-    let read = |port: &mut I2cPort| port.read(address, &mut [0]);
-    let asked = match address {
-        0x30..=0x37 | 0x50..=0x5F => read(port),
-        _ => match port.write(address, &[]) {
-            Err(error) if error.kind == FaultKind::Rejected && address == NEVER_READ => return Ok(false),
-            Err(error) if error.kind == FaultKind::Rejected => read(port),
-            result => result,
-        },
-    };
-    match asked {
+    let read = if address == NEVER_READ { Ok(false) } else { acknowledged(port.read(address, &mut [0])) };
+    match read {
+        Ok(false) if !MEMORIES.iter().any(|range| range.contains(&address)) => acknowledged(port.write(address, &[])),
+        result => result,
+    }
+}
+
+fn acknowledged(result: Result<(), PortError>) -> Result<bool, PortError> {
+    match result {
         Ok(()) => Ok(true),
-        Err(error) if error.kind == FaultKind::Absent => Ok(false),
+        // Nobody is there, or the adapter has no such transfer.
+        Err(error) if [FaultKind::Absent, FaultKind::Rejected].contains(&error.kind) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -119,14 +119,27 @@ fn sent_to(address: u8, part: Box<dyn Part>, mode: Mode) -> Vec<String> {
 #[test]
 fn a_part_that_nobody_knows_gets_no_data() {
     // No driver has a part at these.
-    for address in [0x08, 0x21, 0x6B, 0x71] {
+    for address in [0x08, 0x21, 0x36, 0x50, 0x6B, 0x71] {
         assert!(at(address).is_empty(), "{address:#04x} has a driver now: take another");
-        assert_eq!(sent_to(address, Box::new(Latch(7)), Mode::Ask), [format!("{address:02x} W")]);
+        assert_eq!(sent_to(address, Box::new(Latch(7)), Mode::Ask), [format!("{address:02x} R 07")]);
     }
-    // Where memories are, nothing is written, not even the address.
-    assert_eq!(sent_to(0x50, Box::new(Latch(7)), Mode::Ask), ["50 R 07"]);
-    assert_eq!(sent_to(0x36, Box::new(Latch(7)), Mode::Ask), ["36 R 07"]);
-    assert_eq!(sent_to(0x76, model("bme280"), Mode::Passive), ["76 W"]);
+    assert_eq!(sent_to(0x69, Box::new(Latch(7)), Mode::Ask), ["69 W"], "these must not be read");
+    assert!(sent_to(0x76, model("bme280"), Mode::Passive)[0].starts_with("76 R"));
+}
+
+#[test]
+fn where_nobody_lets_himself_be_read_the_address_alone_is_sent_but_not_to_memories() {
+    let buses = Simulated::default();
+    let wire = buses.i2c_bus(1);
+    wire.record();
+    assert!(bus(&buses, 1, Mode::Ask).unwrap().is_empty());
+    let tries = |address: u8| {
+        let mut port = buses.i2c(1, address).unwrap();
+        wire.recorded();
+        assert!(!answers(&mut port, address).unwrap());
+        wire.recorded().len()
+    };
+    assert_eq!([0x2F, 0x30, 0x37, 0x38, 0x50, 0x5F, 0x60, 0x69].map(tries), [2, 1, 1, 2, 1, 1, 2, 1]);
 }
 
 #[test]
@@ -226,4 +239,25 @@ fn adapters_of_displays_and_memories_are_known() {
     assert_eq!(of_others(0).as_deref(), Some("SMBus I801 adapter at efa0"));
     assert_eq!(of_others(1), None);
     assert_eq!(of_others(20).as_deref(), Some("fef04500.i2c"));
+}
+
+/// `docs/commands.md` says what is sent to whom.
+#[test]
+fn the_documentation_names_every_byte() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md")).unwrap();
+    for driver in DRIVERS {
+        let mut rows = page.lines().filter(|line| line.starts_with("| 0x"));
+        let Some(row) = rows.find(|row| row.to_lowercase().contains(driver.name)) else {
+            assert!(
+                driver.identity.is_empty(),
+                "docs/commands.md does not say what is sent to ask for a {}",
+                driver.name
+            );
+            continue;
+        };
+        for identity in driver.identity {
+            let byte = format!("{:#04x}", identity.sent()).to_uppercase().replace("0X", "0x");
+            assert!(row.contains(&byte), "{}: {byte} is not in {row}", driver.name);
+        }
+    }
 }

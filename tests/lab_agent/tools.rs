@@ -31,9 +31,12 @@ fn scan_names_who_is_there() {
         };
         assert!(what("i2c-1 0x76").starts_with("bme280 "), "{found:#?}");
         assert!(what("i2c-1 0x44").starts_with("sht4x "), "{found:#?}");
-        assert!(what("i2c-1 0x48").starts_with("possibly ads1115 or "), "{found:#?}");
+        assert!(what("i2c-1 0x48").starts_with("possibly ads1115, "), "{found:#?}");
         assert!(what("i2c-1 0x20").starts_with("answers; no driver") || what("i2c-1 0x20").starts_with("possibly"));
-        assert_eq!(found.iter().filter(|(place, _)| place.starts_with("i2c-1 ")).count(), 4, "{found:#?}");
+        // The lab's own examples.
+        assert!(what("i2c-1 0x23").contains("bh1750"), "{found:#?}");
+        assert!(what("i2c-1 0x50").starts_with("answers; no driver"), "{found:#?}");
+        assert_eq!(found.iter().filter(|(place, _)| place.starts_with("i2c-1 ")).count(), 6, "{found:#?}");
         // Whatever is written to a PCF8574 goes to its lines.
         assert!(!fs::exists(chips.log("pcf8574")).unwrap(), "something was written to the PCF8574");
 
