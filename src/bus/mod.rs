@@ -45,15 +45,10 @@ pub trait Bus: Send + Sync {
     fn i2c(&self, bus: u8, address: u8) -> Result<I2cPort, PortError>;
 
     /// The numbers of the I2C buses that there are, in ascending order.
-    fn i2c_buses(&self) -> Vec<u8> {
-        Vec::new()
-    }
+    fn i2c_buses(&self) -> Vec<u8>;
 
     /// The driver of the kernel that has the device at this address for itself, if one has.
-    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
-        let _ = (bus, address);
-        None
-    }
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String>;
 
     /// One chip select of an SPI bus.
     ///
@@ -79,10 +74,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Errors
     /// When there is no such line, or no permission.
-    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
-        let _ = line;
-        Ok(None)
-    }
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError>;
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

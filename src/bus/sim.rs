@@ -160,6 +160,14 @@ impl Bus for Simulated {
         numbers
     }
 
+    fn i2c_taken(&self, _bus: u8, _address: u8) -> Option<String> {
+        None
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        Ok(self.placed(line).taken.load(Ordering::Acquire).then(|| "halyard".to_owned()))
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, _settings: SpiSettings) -> Result<SpiPort, PortError> {
         Ok(SpiPort(Box::new(self.spi_slot(bus, chip_select))))
     }

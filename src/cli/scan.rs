@@ -144,17 +144,22 @@ impl Result {
             let names = |drivers: &[&Driver]| drivers.iter().map(|driver| driver.name).collect::<Vec<_>>();
             let (status, driver, candidates, kernel_driver) = match who {
                 Who::Known(driver, _) => ("identified", Some(driver.name), vec![driver.name], None),
-                Who::Possibly(drivers) => ("possible", None, names(drivers), None),
+                Who::Possibly(drivers, _) => ("possible", None, names(drivers), None),
                 Who::Unknown(_) | Who::Latch => ("unknown", None, Vec::new(), None),
                 Who::Taken(by) => ("in-use", None, Vec::new(), Some(by)),
             };
             let description = match who {
-                Who::Known(driver, said) => format!("{}; {said}", driver.summary),
+                Who::Known(driver, _) => driver.summary.to_owned(),
                 _ => describe(who),
+            };
+            let said = match who {
+                Who::Known(_, said) => vec![said.clone()],
+                Who::Possibly(_, said) | Who::Unknown(said) => said.clone(),
+                Who::Latch | Who::Taken(_) => Vec::new(),
             };
             json!({
                 "bus": format!("i2c-{bus}"), "address": address, "status": status, "driver": driver,
-                "candidates": candidates, "kernel_driver": kernel_driver, "description": description,
+                "candidates": candidates, "kernel_driver": kernel_driver, "description": description, "said": said,
             })
         });
         let one_wire = self.one_wire.iter().map(|Device { id, part, driver }| {
@@ -185,21 +190,27 @@ impl Result {
         for Device { id, part, driver } in &self.one_wire {
             match driver.and_then(find) {
                 Some(driver) => sections.stanza(driver, &[("device:", id.clone())]),
-                None => sections
-                    .comment(&format!("1-Wire {id}: {}; there is no driver for it", part.unwrap_or(UNKNOWN_FAMILY))),
+                None => sections.comment(
+                    Role::Sensor,
+                    &format!("1-Wire {id}: {}; there is no driver for it", part.unwrap_or(UNKNOWN_FAMILY)),
+                ),
             }
         }
         for Found { bus, address, who } in &self.found {
             let title = format!("i2c-{bus}/{address:#04x}: {}", describe(who));
             match who {
                 Who::Known(..) => {}
-                Who::Possibly(drivers) => {
-                    sections.comment(&format!("{title}. Take away the # of what it is:"));
-                    for driver in drivers {
-                        sections.proposal(driver, &place(*bus, *address));
+                // In each section where it may belong.
+                Who::Possibly(drivers, _) => {
+                    for role in [Role::Sensor, Role::Actuator, Role::Expander] {
+                        let mut drivers = drivers.iter().filter(|driver| driver.role == role).peekable();
+                        if drivers.peek().is_some() {
+                            sections.comment(role, &format!("{title}. Take away the # of what it is:"));
+                        }
+                        drivers.for_each(|driver| sections.proposal(driver, &place(*bus, *address)));
                     }
                 }
-                Who::Unknown(_) | Who::Latch | Who::Taken(_) => sections.comment(&title),
+                Who::Unknown(_) | Who::Latch | Who::Taken(_) => sections.comment(Role::Sensor, &title),
             }
         }
         sections.text()
@@ -215,6 +226,7 @@ impl Result {
 struct Sections {
     sensors: String,
     actuators: String,
+    expanders: String,
     ids: BTreeSet<String>,
 }
 
@@ -231,14 +243,15 @@ impl Sections {
         self.of(driver.role).push_str(&indented("  # ", &text));
     }
 
-    fn comment(&mut self, text: &str) {
-        self.sensors.push_str(&indented("  # ", text));
+    fn comment(&mut self, role: Role, text: &str) {
+        self.of(role).push_str(&indented("  # ", text));
     }
 
     fn of(&mut self, role: Role) -> &mut String {
         match role {
             Role::Sensor => &mut self.sensors,
             Role::Actuator => &mut self.actuators,
+            Role::Expander => &mut self.expanders,
         }
     }
 
@@ -264,8 +277,10 @@ impl Sections {
 
     fn text(&self) -> String {
         let mut text = format!("sensors:\n{}", self.sensors);
-        if !self.actuators.is_empty() {
-            let _ = write!(text, "actuators:\n{}", self.actuators);
+        for (section, stanzas) in [("actuators", &self.actuators), ("expanders", &self.expanders)] {
+            if !stanzas.is_empty() {
+                let _ = write!(text, "{section}:\n{stanzas}");
+            }
         }
         text
     }
@@ -287,7 +302,7 @@ fn alternatives(names: &[&str]) -> String {
 fn describe(who: &Who) -> String {
     match who {
         Who::Known(driver, _) => format!("{:<9} {}", driver.name, driver.summary),
-        Who::Possibly(drivers) => {
+        Who::Possibly(drivers, _) => {
             let names: Vec<_> = drivers.iter().map(|driver| driver.name).collect();
             format!("possibly {}", alternatives(&names))
         }

@@ -2,7 +2,8 @@
 
 use super::Finding;
 use super::machine::{Access, Machine};
-use crate::config::{At, Config};
+use super::parts::places;
+use crate::config::{At, Config, PwmName};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -13,20 +14,23 @@ struct Needs {
     spi: BTreeSet<(u8, u8)>,
     ports: BTreeSet<String>,
     lines: bool,
+    pwm: BTreeSet<String>,
     one_wire: bool,
 }
 
 impl Needs {
     fn of(config: &Config) -> Self {
         let mut needs = Self::default();
-        let sensors = config.sensors.iter().map(|sensor| (sensor.driver, &sensor.at));
-        for (driver, at) in sensors.chain(config.actuators.iter().map(|actuator| (actuator.driver, &actuator.at))) {
-            match at {
+        for (_, driver, at) in places(config) {
+            match &at {
                 _ if driver.name == "ds18b20" => needs.one_wire = true,
                 At::I2c { bus, .. } => drop(needs.i2c.insert(*bus)),
                 At::Spi { bus, chip_select } => drop(needs.spi.insert((*bus, *chip_select))),
                 At::Serial(path) => drop(needs.ports.insert(path.clone())),
-                At::Line(_) => needs.lines = true,
+                At::Line(line) => needs.lines |= line.expander().is_none(),
+                At::Pwm(PwmName::Channel { chip, .. }) => drop(needs.pwm.insert(chip.clone())),
+                // On a line of an expander, or of the board, whose way it is; and each of several is a place of its own.
+                At::Pwm(PwmName::Line(_)) | At::Several(_) => {}
             }
         }
         needs
@@ -63,6 +67,7 @@ pub(super) fn check(machine: &Machine, config: Option<&Config>) -> Vec<Finding> 
         }
         findings.extend(chips);
     }
+    findings.extend(needs.pwm.iter().filter_map(|chip| no_pwm(machine, chip)));
     if needs.one_wire && !has_one_wire(machine) {
         findings.push(no_one_wire(machine));
     }
@@ -280,6 +285,26 @@ fn no_one_wire(machine: &Machine) -> Finding {
         missing,
         "sudo modprobe w1-gpio; or enable the bus by an overlay of this board's device tree",
     )
+}
+
+/// A PWM chip that is not there.
+fn no_pwm(machine: &Machine, chip: &str) -> Option<Finding> {
+    if machine.has(format!("sys/class/pwm/{chip}")) {
+        return None;
+    }
+    let others = machine.names("sys/class/pwm");
+    let missing = format!("there is no /sys/class/pwm/{chip}");
+    if !others.is_empty() {
+        let what = format!("{missing}; there is {}", others.join(", "));
+        return Some(Finding::problem(chip, what, "ls -l /sys/class/pwm    # and name another `chip`"));
+    }
+    if machine.is_raspberry_pi() {
+        let (file, _) = machine.boot_file("config.txt");
+        let (line, names) = ("dtoverlay=pwm-2chan", ["pwm-2chan", "pwm"]);
+        let command = format!("echo {line} | sudo tee -a {file}");
+        return Some(raspberry_pi(machine, chip.to_owned(), &missing, line, &names, &command));
+    }
+    Some(Finding::problem(chip, missing, "enable the PWM by an overlay of this board's device tree"))
 }
 
 /// What a Raspberry Pi has not enabled: nobody knows whether it is needed.

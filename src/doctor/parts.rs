@@ -4,25 +4,44 @@ use super::Finding;
 use super::machine::Machine;
 use crate::bus::Bus;
 use crate::config::{At, Config, LineName};
-use crate::scan::{Mode, Who, look};
+use crate::scan::{self, Mode, Who, look};
 use halyard_drivers::port::PortError;
-use halyard_drivers::{Attachment, Driver, FaultKind};
+use halyard_drivers::{Driver, FaultKind};
 
 /// As whom the kernel shows the lines of an agent.
 const AGENT: &str = "halyard";
 
-/// All sensors and actuators: id, driver, place.
-fn devices(config: &Config) -> impl Iterator<Item = (&str, &'static Driver, &At)> {
-    let sensors = config.sensors.iter().map(|sensor| (sensor.id.as_str(), sensor.driver, &sensor.at));
-    sensors.chain(config.actuators.iter().map(|actuator| (actuator.id.as_str(), actuator.driver, &actuator.at)))
+/// Every place where something is connected: id, driver, place.
+pub(super) fn places(config: &Config) -> Vec<(&str, &'static Driver, At)> {
+    let sensors = config.sensors.iter().map(|sensor| (&sensor.id, sensor.driver, &sensor.at));
+    let actuators = config.actuators.iter().map(|actuator| (&actuator.id, actuator.driver, &actuator.at));
+    let expanders = config.expanders.iter().map(|expander| (&expander.id, expander.driver, &expander.at));
+    let mut all = Vec::new();
+    for (id, driver, at) in sensors.chain(actuators).chain(expanders) {
+        single(at, &mut |at| all.push((id.as_str(), driver, at.clone())));
+    }
+    for expander in &config.expanders {
+        all.extend(
+            expander.interrupt.iter().map(|line| (expander.id.as_str(), expander.driver, At::Line(line.clone()))),
+        );
+    }
+    all
+}
+
+/// Each of several places.
+fn single(at: &At, each: &mut impl FnMut(&At)) {
+    match at {
+        At::Several(members) => members.iter().for_each(|(_, at)| single(at, each)),
+        at => each(at),
+    }
 }
 
 /// Whether the parts on I2C answer, as far as that can be told.
 pub(super) fn addresses(config: &Config, buses: &dyn Bus) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (id, driver, at) in devices(config) {
-        let At::I2c { bus, address } = at else { continue };
-        let about = crate::sensing::title(id, driver.name, at);
+    for (id, driver, at) in places(config) {
+        let At::I2c { bus, address } = &at else { continue };
+        let about = crate::sensing::title(id, driver.name, &at);
         match look(buses, *bus, *address, Mode::Ask) {
             // That the bus is not there, or closed to the user, was said already.
             Err(PortError { kind: FaultKind::Absent | FaultKind::Denied, .. }) => {}
@@ -49,11 +68,10 @@ fn judge(about: String, driver: &Driver, (bus, address): (u8, u8), who: &Who) ->
     match who {
         Who::Known(found, said) if found.name == driver.name => Finding::ok(about, format!("answers: {said}")),
         Who::Known(found, said) => another(format!("a {}, {said}", found.name)),
-        Who::Possibly(_) | Who::Unknown(_) if driver.identity.is_empty() => {
+        Who::Possibly(..) | Who::Unknown(_) if driver.identity.is_empty() => {
             Finding::ok(about, "answers; it cannot be asked who it is")
         }
-        Who::Possibly(_) => another("none that says who it is".to_owned()),
-        Who::Unknown(said) => another(said.join("; ")),
+        Who::Possibly(_, said) | Who::Unknown(said) => another(said.join("; ")),
         Who::Latch => another("one that keeps what is written to it, as a switch of buses does".to_owned()),
         Who::Taken(kernel) => Finding::problem(
             about,
@@ -66,15 +84,11 @@ fn judge(about: String, driver: &Driver, (bus, address): (u8, u8), who: &Who) ->
 /// Nobody answers there: perhaps the part is elsewhere.
 fn missing(config: &Config, buses: &dyn Bus, about: String, driver: &'static Driver, place: (u8, u8)) -> Finding {
     let (bus, address) = place;
-    let addresses = driver.attachments.iter().filter_map(|attachment| match attachment {
-        Attachment::I2c { addresses } => Some(*addresses),
-        _ => None,
-    });
-    let addresses: Vec<u8> = addresses.flatten().copied().collect();
     let mut numbers = buses.i2c_buses();
     numbers.sort_by_key(|number| *number != bus);
-    let taken = |place: (u8, u8)| devices(config).any(|(_, _, at)| *at == At::I2c { bus: place.0, address: place.1 });
-    let others = numbers.into_iter().flat_map(|bus| addresses.iter().map(move |address| (bus, *address)));
+    let taken =
+        |place: (u8, u8)| places(config).iter().any(|(_, _, at)| *at == At::I2c { bus: place.0, address: place.1 });
+    let others = numbers.into_iter().flat_map(|bus| scan::addresses(driver).iter().map(move |address| (bus, *address)));
     let mut possible = None;
     for other in others.filter(|other| !taken(*other)) {
         let here = || format!("i2c-{}/{:#04x}", other.0, other.1);
@@ -88,7 +102,7 @@ fn missing(config: &Config, buses: &dyn Bus, about: String, driver: &'static Dri
                     format!("configured at i2c-{bus}/{address:#04x}, but a {} answers at {}", driver.name, here());
                 return Finding::problem(about, what, write());
             }
-            Ok(Some(Who::Possibly(drivers))) if drivers.iter().any(|found| found.name == driver.name) => {
+            Ok(Some(Who::Possibly(drivers, _))) if drivers.iter().any(|found| found.name == driver.name) => {
                 possible.get_or_insert_with(|| (here(), write()));
             }
             _ => {}
@@ -104,9 +118,13 @@ fn missing(config: &Config, buses: &dyn Bus, about: String, driver: &'static Dri
 /// Whether the lines are there and free.
 pub(super) fn lines(machine: &Machine, config: &Config, buses: &dyn Bus) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (id, driver, at) in devices(config) {
-        let At::Line(line) = at else { continue };
-        let about = crate::sensing::title(id, driver.name, at);
+    for (id, driver, at) in places(config) {
+        let At::Line(line) = &at else { continue };
+        // Pins of expanders are nobody else's.
+        if line.expander().is_some() {
+            continue;
+        }
+        let about = crate::sensing::title(id, driver.name, &at);
         findings.push(match buses.line_holder(line) {
             // That the chips are closed to the user was said already.
             Err(PortError { kind: FaultKind::Denied, .. }) => continue,

@@ -49,8 +49,9 @@ pub struct Found {
 pub enum Who {
     /// The part of this driver: it says so itself. The text is what it said.
     Known(&'static Driver, String),
-    /// One of these, by the address alone, or something that there is no driver for.
-    Possibly(Vec<&'static Driver>),
+    /// One of these, by the address alone, or something that there is no driver for. The texts are what it said where it was
+    /// asked whether it is one of the others.
+    Possibly(Vec<&'static Driver>, Vec<String>),
     /// No part that there is a driver for. The texts are what it said where it was asked.
     Unknown(Vec<String>),
     /// Something that keeps a byte that is written to it, as a switch of buses (TCA9548A) does. It has its old one again.
@@ -103,18 +104,26 @@ pub fn look(buses: &dyn Bus, bus: u8, address: u8, mode: Mode) -> Result<Option<
     let candidates = at(address);
     Ok(Some(match mode {
         Mode::Passive if candidates.is_empty() => Who::Unknown(Vec::new()),
-        Mode::Passive => Who::Possibly(candidates),
+        Mode::Passive => Who::Possibly(candidates, Vec::new()),
         Mode::Ask => identify(&mut port, address, candidates),
     }))
 }
 
-/// The drivers whose part can be at `address`.
+/// The drivers whose part can be at `address`: the fewer addresses it can have, the earlier it comes.
 fn at(address: u8) -> Vec<&'static Driver> {
-    let here = |attachment: &Attachment| match attachment {
-        Attachment::I2c { addresses } => addresses.contains(&address),
-        _ => false,
+    let mut drivers: Vec<_> = DRIVERS.iter().copied().filter(|driver| addresses(driver).contains(&address)).collect();
+    drivers.sort_by_key(|driver| addresses(driver).len());
+    drivers
+}
+
+/// The addresses that a driver's part can have.
+#[must_use]
+pub fn addresses(driver: &Driver) -> &'static [u8] {
+    let of = |attachment: &Attachment| match attachment {
+        Attachment::I2c { addresses } => Some(*addresses),
+        _ => None,
     };
-    DRIVERS.iter().copied().filter(|driver| driver.attachments.iter().any(here)).collect()
+    driver.attachments.iter().find_map(of).unwrap_or_default()
 }
 
 /// Whether anybody acknowledges the address.
@@ -152,7 +161,7 @@ fn identify(port: &mut I2cPort, address: u8, candidates: Vec<&'static Driver>) -
             }
         }
     }
-    if rest.is_empty() { Who::Unknown(said) } else { Who::Possibly(rest) }
+    if rest.is_empty() { Who::Unknown(said) } else { Who::Possibly(rest, said) }
 }
 
 /// What comes of asking for the identity of one driver's part.
