@@ -4,8 +4,7 @@
 //! $ halyard scan
 //! i2c-1   0x20             in use by the kernel's driver pcf857x
 //! i2c-1   0x44             sht4x     Sensirion SHT40, SHT41, SHT45: temperature and humidity
-//! i2c-1   0x48             possibly ads1115, ina219, lm75 or tmp102
-//! i2c-1   0x50             answers; no driver has a part at this address
+//! i2c-1   0x48             possibly ads1115, tmp102, lm75, ina219 or pca9685
 //! i2c-1   0x76             bme280    Bosch BME280: temperature, humidity and air pressure
 //! 1-Wire  28-000000035a10  DS18B20 thermometer
 //! ```
@@ -96,7 +95,7 @@ impl Scan {
         let mut result = Result::default();
         let mode = if self.passive { Mode::Passive } else { Mode::Ask };
         let named = !self.bus.is_empty();
-        let numbers = if named { self.bus.iter().copied().collect() } else { buses.i2c_buses() };
+        let numbers = if named { self.bus.clone() } else { buses.i2c_buses() };
         for bus in numbers {
             if let Some(name) = root.and_then(|root| adapter::of_others(root, bus)).filter(|_| !named) {
                 result.skipped.push((bus, name));
