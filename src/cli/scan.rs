@@ -46,7 +46,7 @@ const UNKNOWN_FAMILY: &str = "a family that is not known here";
 
 /// All that came of it.
 #[derive(Default)]
-struct Result {
+struct Inventory {
     found: Vec<Found>,
     one_wire: Vec<Device>,
     /// Buses that were left alone, and the names of their adapters.
@@ -55,22 +55,22 @@ struct Result {
 }
 
 impl Scan {
-    pub(super) fn run(&self) -> std::result::Result<u8, Failure> {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
         let (buses, root) = self.buses()?;
-        let result = self.look(buses.as_ref(), root);
-        if result.is_nothing() {
+        let all = self.look(buses.as_ref(), root);
+        if all.is_nothing() {
             let message = "there is no I2C and no 1-Wire bus: `halyard doctor` says what to do";
             return Err(Failure::new(code::UNAVAILABLE, message));
         }
         if self.output.json {
-            print(&result.json().to_string())?;
+            print(&all.json().to_string())?;
         } else if self.yaml {
-            print(&result.yaml())?;
+            print(&all.yaml())?;
         } else {
-            print(&result.text())?;
+            print(&all.text())?;
         }
         let mut worst = 0;
-        for (bus, error) in &result.failed {
+        for (bus, error) in &all.failed {
             eprintln!("halyard: i2c-{bus}: {error}");
             worst = worst.max(if error.kind == FaultKind::Denied { code::PERMISSION } else { code::UNAVAILABLE });
         }
@@ -78,7 +78,7 @@ impl Scan {
     }
 
     /// The buses, and the root of the file system if they are real. A configuration is only needed for simulated ones.
-    fn buses(&self) -> std::result::Result<(Arc<dyn Bus>, Option<&'static Path>), Failure> {
+    fn buses(&self) -> Result<(Arc<dyn Bus>, Option<&'static Path>), Failure> {
         let real = || (Arc::new(Linux::new()) as Arc<dyn Bus>, Some(Path::new("/")));
         let Hardware { file: File { config }, simulate } = &self.hardware;
         if config.is_none() && !simulate {
@@ -91,29 +91,29 @@ impl Scan {
         })
     }
 
-    fn look(&self, buses: &dyn Bus, root: Option<&Path>) -> Result {
-        let mut result = Result::default();
+    fn look(&self, buses: &dyn Bus, root: Option<&Path>) -> Inventory {
+        let mut all = Inventory::default();
         let mode = if self.passive { Mode::Passive } else { Mode::Ask };
         let named = !self.bus.is_empty();
         let numbers = if named { self.bus.clone() } else { buses.i2c_buses() };
         for bus in numbers {
             if let Some(name) = root.and_then(|root| adapter::of_others(root, bus)).filter(|_| !named) {
-                result.skipped.push((bus, name));
+                all.skipped.push((bus, name));
                 continue;
             }
             match scan::bus(buses, bus, mode) {
-                Ok(found) => result.found.extend(found),
-                Err(error) => result.failed.push((bus, error)),
+                Ok(found) => all.found.extend(found),
+                Err(error) => all.failed.push((bus, error)),
             }
         }
         if !named {
-            result.one_wire = root.and_then(one_wire::devices).unwrap_or_default();
+            all.one_wire = root.and_then(one_wire::devices).unwrap_or_default();
         }
-        result
+        all
     }
 }
 
-impl Result {
+impl Inventory {
     fn text(&self) -> String {
         let mut rows: Vec<[String; 3]> = Vec::new();
         for Found { bus, address, who } in &self.found {
