@@ -25,6 +25,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
@@ -48,6 +49,7 @@ pub static DRIVER: Driver = Driver {
     source: "Bosch Sensortec, BST-BME280-DS001-23, revision 1.23",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x76, 0x77] }, Attachment::Spi],
+    identity: &[Identity::byte(IDENTITY, &[BME280_IDENTITY as u16])],
     example: "\
 - id: climate
   driver: bme280

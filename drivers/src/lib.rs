@@ -15,6 +15,7 @@ pub mod described;
 pub mod driver;
 pub mod expander;
 pub mod fault;
+pub mod identity;
 pub mod options;
 pub mod port;
 pub mod reference;
@@ -70,6 +71,7 @@ pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
+pub use identity::Identity;
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 

@@ -33,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SCD4x, version 1.3",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x62] }],
+    identity: &[],
     example: "\
 - id: air
   driver: scd4x

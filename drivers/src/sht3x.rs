@@ -32,6 +32,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SHT3x-DIS, version 5",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x44, 0x45] }],
+    identity: &[],
     example: "\
 - id: climate
   driver: sht3x

@@ -10,6 +10,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::read;
 use crate::port::{Delay, Wire};
 use crate::sensirion::{not_yet, words};
@@ -29,6 +30,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SHT4x, version 6.6",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x44, 0x45, 0x46] }],
+    identity: &IDENTITIES,
     example: "\
 - id: climate
   driver: sht4x
@@ -52,6 +54,8 @@ const HUMIDITY_RANGE: RangeInclusive<f64> = 0.0..=100.0;
 
 /// Section 4.5, table 8: read the serial number.
 const READ_SERIAL: u8 = 0x89;
+/// Section 4.5: it has no identity, but whatever gives a serial number of two words with right checksums is an SHT4x.
+const IDENTITIES: [Identity; 1] = [Identity::Words { command: READ_SERIAL, time_us: SERIAL_TIME_US, words: 2 }];
 /// Section 4.5, table 8: soft reset.
 const SOFT_RESET: u8 = 0x94;
 /// Section 3.1, table 5: longest time of a soft reset.
