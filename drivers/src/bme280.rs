@@ -22,6 +22,7 @@ mod tests;
 
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, OverSpi, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
@@ -29,7 +30,6 @@ use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
-use crate::registers::{OverI2c, OverSpi, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use bme280::i2c::BME280;

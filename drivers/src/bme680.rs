@@ -19,13 +19,14 @@ mod compensation;
 pub mod sim;
 
 use crate::bme280::{Oversampling, Times};
+use crate::byte_registers::{OverI2c, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::limited;
 use crate::options::{Span, read};
 use crate::port::{Delay, Wire};
-use crate::registers::{OverI2c, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use compensation::Calibration;
@@ -43,6 +44,7 @@ pub static DRIVER: Driver = Driver {
     source: "Bosch Sensortec, BME68x_SensorAPI",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x76, 0x77] }],
+    identity: &[Identity::byte(CHIP_ID, &[IDENTITY as u16])],
     example: "\
 - id: air
   driver: bme680

@@ -12,6 +12,7 @@ mod tests;
 mod compensation;
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
@@ -19,7 +20,6 @@ use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
-use crate::registers::{OverI2c, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use compensation::Calibration;

@@ -9,6 +9,7 @@
 
 pub mod actuator;
 pub mod analog;
+mod byte_registers;
 pub mod channel;
 mod checksum;
 pub mod described;
@@ -19,7 +20,6 @@ pub mod identity;
 pub mod options;
 pub mod port;
 pub mod reference;
-pub mod registers;
 mod sensirion;
 pub mod sensor;
 pub mod serial;

@@ -11,13 +11,14 @@ mod tests;
 
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, OverSpi, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
-use crate::registers::{OverI2c, OverSpi, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -34,6 +35,7 @@ pub static DRIVER: Driver = Driver {
     source: "ST, DocID17530, revision 2",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x18, 0x19] }, Attachment::Spi],
+    identity: &[Identity::byte(WHO_AM_I, &[IDENTITY as u16])],
     example: "\
 - id: tilt
   driver: lis3dh

@@ -34,6 +34,7 @@ pub static DRIVER: Driver = Driver {
     source: "Maxim, 19-6478, revision 3",
     role: Role::Sensor,
     attachments: &[Attachment::Spi],
+    identity: &[],
     example: "\
 - id: boiler
   driver: max31865

@@ -13,13 +13,14 @@ mod tests;
 
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
-use crate::registers::{OverI2c, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -35,6 +36,7 @@ pub static DRIVER: Driver = Driver {
     source: "InvenSense, PS-MPU-6000A-00, revision 3.4, and RM-MPU-6000A-00, revision 4.2",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x68, 0x69] }],
+    identity: &[Identity::byte(WHO_AM_I, &[IDENTITY as u16])],
     example: "\
 - id: motion
   driver: mpu6050

@@ -36,6 +36,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SGP40, version 1.0",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x59] }],
+    identity: &[],
     example: "\
 - id: air
   driver: sgp40

@@ -16,13 +16,14 @@ mod tests;
 mod settings;
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
-use crate::registers::{OverI2c, Registers};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -39,6 +40,7 @@ pub static DRIVER: Driver = Driver {
     source: "ST, DocID029104, revision 2, and its library STSW-IMG005",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x29] }],
+    identity: &[Identity::byte(IDENTIFICATION_MODEL_ID, &[IDENTITY[0] as u16])],
     example: "\
 - id: level
   driver: vl53l0x
