@@ -1,7 +1,7 @@
 //! What an actuator is to the agent.
 
 use crate::fault::Fault;
-use crate::port::Wire;
+use crate::port::{ModbusSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
 use std::fmt;
@@ -61,6 +61,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// # Errors
     /// A [`Fault`]: absent, another part, a failed transfer.
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault>;
+
+    /// How its Modbus line is set up, if it is on one.
+    fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
 
     /// The register-level model of the part; `None` if it is only a line.
     fn simulate(&self) -> Option<Box<dyn Part>>;

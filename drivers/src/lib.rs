@@ -51,6 +51,8 @@ pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
+pub mod register;
+pub mod registers;
 pub mod scd4x;
 pub mod serial_lines;
 pub mod sgp40;
@@ -102,6 +104,8 @@ pub static DRIVERS: &[&Driver] = &[
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
+    &register::DRIVER,
+    &registers::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
     &sgp40::DRIVER,

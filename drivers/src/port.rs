@@ -148,6 +148,49 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+/// The tables of a Modbus device (MODBUS Application Protocol Specification V1.1b3, section 4.3).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    /// Holding registers: 16 bits, read and written.
+    Holding,
+    /// Input registers: 16 bits, read only.
+    Input,
+    /// Coils: one bit, read and written.
+    Coil,
+    /// Discrete inputs: one bit, read only.
+    Discrete,
+}
+
+/// What a Modbus device can do. Bits are words of 0 and 1.
+pub trait Modbus: Send {
+    /// Reads so many registers or bits.
+    ///
+    /// # Errors
+    /// [`FaultKind::Absent`] if nothing answers; [`FaultKind::Rejected`] if the device answers with an exception.
+    fn read(&mut self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, PortError>;
+
+    /// Writes registers or bits, of holding registers and coils.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn write(&mut self, table: Table, address: u16, words: &[u16]) -> Result<(), PortError>;
+}
+
+/// A Modbus device on its line.
+pub struct ModbusPort(pub Box<dyn Modbus>);
+
+/// How a Modbus device is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModbusSettings {
+    /// How its line is set up, where it is a serial one.
+    pub serial: SerialSettings,
+    /// How long its answer may take.
+    pub timeout: Duration,
+}
+
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,6 +216,8 @@ pub enum Wire {
     Output(OutputPort),
     /// A PWM channel.
     Pwm(PwmPort),
+    /// A Modbus device.
+    Modbus(ModbusPort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

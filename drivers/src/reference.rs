@@ -44,6 +44,11 @@ fn place(attachment: &Attachment) -> String {
         Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
         Attachment::Pwm => "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`)".to_owned(),
+        Attachment::Described => "I2C (`bus: i2c-1`), at any `address`".to_owned(),
+        Attachment::Modbus => {
+            "Modbus, on a serial line (`port: /dev/ttyUSB0`) or on TCP (`host: 192.0.2.7:502`), at `address` 1 to 247, by default 1"
+                .to_owned()
+        }
         Attachment::Several(members) => {
             let members: Vec<_> = members.iter().map(member).collect();
             members.join(" and ")

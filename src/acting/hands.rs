@@ -11,7 +11,7 @@ use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
-use crate::sensing::wire;
+use crate::sensing::{Wants, wire};
 use halyard_drivers::{Actuator, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -185,7 +185,8 @@ impl Body {
         };
         self.gate.add(&id, rules);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
-        let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
+        let factory: Factory<dyn Actuator> =
+            Arc::new(move || spec.open(wire(bus.as_ref(), &at, Wants::of_actuator(spec.as_ref()))?));
         let hands = Hands {
             config,
             factory,

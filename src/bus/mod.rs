@@ -2,15 +2,17 @@
 
 pub mod expanders;
 pub mod linux;
+mod modbus;
 pub mod sim;
 
 pub use expanders::Expanded;
 pub use linux::Linux;
 pub use sim::Simulated;
 
-use crate::config::{At, Board, Config, LineName, PwmName};
+use crate::config::{At, Board, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort,
+    SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -75,6 +77,18 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// When there is no such line, or no permission.
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError>;
+
+    /// A Modbus device. Opening it touches neither the device nor its line: the first transfer does.
+    ///
+    /// # Errors
+    /// When others use the line with other settings.
+    ///
+    /// # Panics
+    /// Outside of the runtime's context.
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let _ = (unit, settings);
+        Err(PortError::new(FaultKind::Rejected, format!("this board has no Modbus: {link}")))
+    }
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

@@ -2,10 +2,12 @@
 
 mod serial;
 
+use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
-use crate::config::{At, Config, LineName, Source};
+use crate::config::{At, Config, LineName, Link, Source};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError, Pull, SerialSettings,
+    SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
 use halyard_drivers::{Driver, Edge, FaultKind};
@@ -24,7 +26,8 @@ const KEPT: usize = 1024;
 /// ones; a line of any name is there, low unless its configuration pulls it up.
 #[derive(Default)]
 pub struct Simulated {
-    places: Mutex<Places>,
+    places: Arc<Mutex<Places>>,
+    modbus: Lines,
 }
 
 #[derive(Default)]
@@ -80,7 +83,16 @@ impl Simulated {
         }
     }
 
-    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl FnOnce() -> Option<Box<dyn Part>>) {
+    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl Fn() -> Option<Box<dyn Part>>) {
+        // Of a device that several stanzas describe there is one model, which has the registers of all.
+        if let Some(there) = self.part(at)
+            && let Some(there) = there.lock().described()
+            && let Some(mut model) = model()
+            && let Some(more) = model.described()
+        {
+            there.describe(more.registers());
+            return;
+        }
         let known = self.places().models.insert(at.clone(), driver.name);
         if known != Some(driver.name) {
             self.place(at, model());
@@ -96,7 +108,7 @@ impl Simulated {
             At::Spi { bus, chip_select } => {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
-            At::Line(_) | At::Serial(_) | At::Pwm(_) | At::Several(_) => {}
+            _ => {}
         }
         places.parts.insert(at.clone(), part);
     }
@@ -186,6 +198,21 @@ impl Bus for Simulated {
     fn serial(&self, path: &str, _settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         let part = self.part(&At::Serial(path.to_owned()));
         part.map(serial::open).ok_or_else(|| PortError::new(FaultKind::Absent, format!("there is no {path}")))
+    }
+
+    /// A serial line whatever the link is: what is simulated are devices.
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let (parts, on) = (Arc::clone(&self.places), link.clone());
+        let find = move |unit| {
+            let places = parts.lock().unwrap_or_else(PoisonError::into_inner);
+            places.parts.get(&At::Modbus { link: on.clone(), unit }).cloned()
+        };
+        let find = Arc::new(find);
+        let open = move || {
+            let find = Arc::clone(&find);
+            Ok(serial::open_line(move |unit| find(unit)))
+        };
+        self.modbus.device(&Link::Serial(link.to_string()), unit, settings, Box::new(open))
     }
 }
 

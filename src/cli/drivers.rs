@@ -112,6 +112,8 @@ fn connection(attachment: Attachment) -> &'static str {
         Attachment::OutputLine => "GPIO line, output",
         Attachment::Serial => "serial port",
         Attachment::Pwm => "PWM channel",
+        Attachment::Described => "I2C",
+        Attachment::Modbus => "Modbus",
         Attachment::Several(_) => "several lines",
     }
 }

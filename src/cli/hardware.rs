@@ -6,7 +6,7 @@ use crate::acting::gate::{Action, Gate, Outcome, Rules};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
-use crate::sensing::{Shape, json_of, wire};
+use crate::sensing::{Shape, Wants, json_of, wire};
 use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -54,7 +54,8 @@ async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String,
         Source::Sampled { spec, .. } => {
             let mut shape = Shape::new(spec.channels(), &sensor.filters);
             let (bus, at, spec) = (Arc::clone(bus), sensor.at.clone(), Arc::clone(spec));
-            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.spi())?));
+            let factory: Factory<dyn Sensor> =
+                Arc::new(move || spec.open(wire(bus.as_ref(), &at, Wants::of(spec.as_ref()))?));
             let mut sample = shape.sample();
             let sample =
                 Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
@@ -209,7 +210,7 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
 
 fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {
     let (bus, at, spec) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec));
-    Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?)), LIMIT)
+    Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, Wants::of_actuator(spec.as_ref()))?)), LIMIT)
 }
 
 fn rules(actuator: &ActuatorConfig) -> Rules {

@@ -28,7 +28,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let id = seen.id(&stanza, keys.id, Role::Actuator, problems);
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
-        seen.place(place, id.as_deref(), problems);
+        seen.place(place, id.as_deref(), stanza.shares(), problems);
         expander::check(place, Role::Actuator, &seen.expanders, problems);
     }
     let spec = match stanza.spec(problems) {

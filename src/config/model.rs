@@ -69,6 +69,13 @@ pub enum At {
     Serial(String),
     /// `pwm: { chip: pwmchip0, channel: 0 }` or `pwm: GPIO18`.
     Pwm(PwmName),
+    /// `port: /dev/ttyUSB0` or `host: 192.0.2.7:502`, and `address: 1`.
+    Modbus {
+        /// What it is on.
+        link: Link,
+        /// Its address there.
+        unit: u8,
+    },
     /// Several, each with its key.
     Several(Vec<(&'static str, At)>),
 }
@@ -90,6 +97,23 @@ impl At {
             Self::Line(line) => Some(line),
             Self::Several(members) => members.iter().find(|(name, _)| *name == key).and_then(|(_, at)| at.line(key)),
             _ => None,
+        }
+    }
+}
+
+/// What Modbus devices are on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// A serial line, by the path of its port.
+    Serial(String),
+    /// A connection, by host and port.
+    Tcp(String),
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(name) | Self::Tcp(name) => f.write_str(name),
         }
     }
 }
@@ -150,6 +174,7 @@ impl fmt::Display for At {
             Self::Serial(path) => f.write_str(path),
             Self::Pwm(PwmName::Channel { chip, channel }) => write!(f, "{chip}/{channel}"),
             Self::Pwm(PwmName::Line(line)) => write!(f, "pwm {line}"),
+            Self::Modbus { link, unit } => write!(f, "{link}/{unit}"),
             Self::Several(members) => {
                 for (index, (key, at)) in members.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };

@@ -228,10 +228,12 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
         Attachment::I2c { addresses } => Some(*addresses),
         _ => None,
     });
+    let (modbus, described) =
+        (driver.attachments.contains(&Attachment::Modbus), driver.attachments.contains(&Attachment::Described));
     let spi = driver.attachments.contains(&Attachment::Spi);
     Some(match key {
         "bus" => {
-            let (pattern, example) = match (addresses.is_some(), spi) {
+            let (pattern, example) = match (addresses.is_some() || described, spi) {
                 (true, true) => (r"^(i2c-[0-9]{1,3}|spi[0-9]{1,3}\.[0-9]{1,3})$", "i2c-1"),
                 (true, false) => (r"^i2c-[0-9]{1,3}$", "i2c-1"),
                 _ => (r"^spi[0-9]{1,3}\.[0-9]{1,3}$", "spi0.0"),
@@ -239,14 +241,24 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let description = "The bus: `i2c-1` is /dev/i2c-1, `spi0.0` is /dev/spidev0.0.";
             let schema =
                 json!({ "description": description, "type": "string", "pattern": pattern, "examples": [example] });
-            (schema, true)
+            (schema, !modbus)
         }
         "port" => {
             let description = "The serial port: its path, best one below /dev/serial/by-id, which stays the same.";
             let examples = ["/dev/ttyAMA0", "/dev/ttyUSB0"];
             let schema =
                 json!({ "description": description, "type": "string", "pattern": "^/.*[^/]$", "examples": examples });
-            (schema, true)
+            (schema, !modbus)
+        }
+        "host" => {
+            let description = "The device on Modbus over TCP: its address or name, and its port if it is not 502.";
+            let schema = json!({ "description": description, "type": "string", "examples": ["192.0.2.7:502"] });
+            (schema, false)
+        }
+        "address" if modbus => {
+            let description =
+                "Address of the device: on an I2C bus 0x08 to 0x77, on Modbus 1 to 247, where 1 is the default.";
+            (json!({ "description": description, "type": "integer", "minimum": 1, "maximum": 247 }), false)
         }
         "address" => {
             let addresses = addresses?;

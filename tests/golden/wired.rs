@@ -1,9 +1,10 @@
 //! Simulated buses with a record of lines and serial ports beside that of transfers, and with faults that strike once.
 
 use halyard::bus::{Bus, Edges, Serial, Simulated};
-use halyard::config::{At, Config, LineName};
+use halyard::config::{At, Config, LineName, Link};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, Parity, PortError, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort, Parity, PortError,
+    SerialSettings, SpiPort, SpiSettings, Table,
 };
 use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
@@ -155,6 +156,12 @@ impl Bus for Wired {
         Ok(Box::new(Noted { inner, line: line.clone() }))
     }
 
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        self.control.wait();
+        let inner = self.simulated.modbus(link, unit, settings)?;
+        Ok(ModbusPort(Box::new(Talked { inner, unit, control: self.control.clone() })))
+    }
+
     fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         self.control.wait();
         let SerialSettings { baud, data_bits, parity, stop_bits } = settings;
@@ -240,6 +247,41 @@ impl embedded_hal::spi::SpiDevice for Struck<SpiSlot> {
     fn transaction(&mut self, operations: &mut [embedded_hal::spi::Operation<'_, u8>]) -> Result<(), PortError> {
         self.inner.set_broken(self.control.strikes());
         self.inner.transaction(operations)
+    }
+}
+
+/// A Modbus device with the record of its registers.
+struct Talked {
+    inner: ModbusPort,
+    unit: u8,
+    control: Arc<Control>,
+}
+
+impl Talked {
+    fn note(&self, what: &str, table: Table, address: u16, result: Result<&[u16], &PortError>) {
+        let words = match result {
+            Ok(words) => words.iter().map(|word| format!(" {word:04x}")).collect(),
+            Err(error) => format!(" {error}"),
+        };
+        self.control.note(format_args!("unit {}", self.unit), &format!("{what} {table:?} {address:04x}:{words}"));
+    }
+
+    fn struck<T>(&self) -> Result<T, PortError> {
+        Err(PortError::new(FaultKind::Absent, "no answer"))
+    }
+}
+
+impl Modbus for Talked {
+    fn read(&mut self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, PortError> {
+        let result = if self.control.strikes() { self.struck() } else { self.inner.0.read(table, address, count) };
+        self.note("R", table, address, result.as_deref());
+        result
+    }
+
+    fn write(&mut self, table: Table, address: u16, words: &[u16]) -> Result<(), PortError> {
+        let result = if self.control.strikes() { self.struck() } else { self.inner.0.write(table, address, words) };
+        self.note("W", table, address, result.as_ref().map(|()| words));
+        result
     }
 }
 

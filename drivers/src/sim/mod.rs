@@ -26,6 +26,11 @@ pub trait Part: Send {
     /// channel.
     fn stimulate(&mut self, channel: &str, value: f64) -> bool;
 
+    /// The model of a device of which several stanzas describe registers, if it is one.
+    fn described(&mut self) -> Option<&mut crate::registers::sim::Model> {
+        None
+    }
+
     /// Whether it asks for attention, by its interrupt output; `None` if it has none.
     fn interrupt(&self) -> Option<bool> {
         None

@@ -7,9 +7,12 @@ mod i2c;
 mod serial;
 mod spi;
 
+use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
-use crate::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use crate::config::{LineName, Link};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Linux {
     i2c: Locks,
     spi: Locks,
+    modbus: Lines,
 }
 
 impl Linux {
@@ -59,6 +63,11 @@ impl Bus for Linux {
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         serial::open(path, settings)
+    }
+
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let path = link.to_string();
+        self.modbus.device(link, unit, settings, Box::new(move || serial::open(&path, settings.serial)))
     }
 }
 
