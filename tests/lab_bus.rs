@@ -239,6 +239,31 @@ fn outputs() {
     });
 }
 
+/// Lines of a chip that says that it is a Raspberry Pi's, some of them with other names than their numbers.
+#[test]
+fn lines_of_a_header() {
+    in_guest("lines_of_a_header", "", || {
+        let bus = Linux::new();
+        assert!(message(bus.output(&LineName::Pin(11))).contains("no Raspberry Pi"));
+        command("lab-gpio", &["create", "expander", "--lines", "8", "--names", "GPIO4"]);
+        let chip = ["create", "header", "--lines", "54", "--label", "pinctrl-bcm2835", "--names", "ID_SDA,ID_SCL,SDA1"];
+        assert_eq!(command("lab-gpio", &chip).trim(), "/dev/gpiochip1");
+        for (line, offset) in [(LineName::Pin(11), 17), (name("GPIO2"), 2), (name("GPIO27"), 27), (name("SDA1"), 2)] {
+            let mut port = bus.output(&line).unwrap();
+            port.set_high().unwrap();
+            assert_eq!(command("lab-gpio", &["value", &format!("gpiochip1:{offset}")]).trim(), "1", "{line}");
+            let taken = message(bus.output(&LineName::Offset { chip: "gpiochip1".to_owned(), offset }));
+            assert!(taken.contains("in use by \"halyard\""), "{taken}");
+            port.set_low().unwrap();
+        }
+        // A name that there is comes first.
+        bus.output(&name("GPIO4")).unwrap().set_high().unwrap();
+        assert_eq!(command("lab-gpio", &["value", "gpiochip1:4"]).trim(), "0");
+        assert_eq!(message(bus.output(&name("GPIO28"))), "there is no line GPIO28: is it GPIO4?");
+        assert!(message(bus.output(&LineName::Pin(6))).contains("ground"));
+    });
+}
+
 #[test]
 fn lines_that_cannot_be_had() {
     in_guest("lines_that_cannot_be_had", GPIO, || {

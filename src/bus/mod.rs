@@ -1,6 +1,8 @@
 //! Opening and sharing buses and lines. Everything above sees embedded-hal only.
 
 pub mod linux;
+#[cfg(feature = "rppal")]
+pub mod raspberry;
 pub mod sim;
 
 pub use linux::Linux;
@@ -17,12 +19,47 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The buses of `board`; where they are simulated, the parts of `config` are on them.
-#[must_use]
-pub fn open(board: Board, config: &Config) -> Arc<dyn Bus> {
-    match board {
+///
+/// # Errors
+/// When this is not the board that was asked for, or there is no permission for it.
+pub fn open(board: Board, config: &Config) -> Result<Arc<dyn Bus>, PortError> {
+    Ok(match board {
         Board::Simulated => Arc::new(Simulated::new(config)),
-        Board::Auto | Board::RaspberryPi | Board::Linux => Arc::new(Linux::new()),
+        Board::Linux => Arc::new(Linux::new()),
+        Board::RaspberryPi => raspberry_pi()?,
+        Board::Auto => auto(),
+    })
+}
+
+#[cfg(feature = "rppal")]
+fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
+    let advice = "`board: auto` and `board: linux` do with the character device";
+    match raspberry::Raspberry::open() {
+        Ok(bus) => Ok(Arc::new(bus)),
+        Err(why) => Err(PortError::new(why.kind, format!("`board: raspberry-pi`: {why}; {advice}"))),
     }
+}
+
+#[cfg(not(feature = "rppal"))]
+fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
+    let message = "`board: raspberry-pi`: this halyard was built without rppal; `board: linux` is for all boards";
+    Err(PortError::new(FaultKind::Rejected, message))
+}
+
+#[cfg(feature = "rppal")]
+fn auto() -> Arc<dyn Bus> {
+    match raspberry::Raspberry::if_suitable() {
+        Ok(bus) => Arc::new(bus),
+        Err(why) => {
+            tracing::info!("GPIO by the character device: {why}");
+            Arc::new(Linux::new())
+        }
+    }
+}
+
+#[cfg(not(feature = "rppal"))]
+fn auto() -> Arc<dyn Bus> {
+    Arc::new(Linux::new())
 }
 
 /// What parts are connected to: a Linux machine, or simulated buses.

@@ -24,7 +24,7 @@ pub(super) fn read(hardware: &Hardware, ids: &[String], json: bool) -> Result<u8
     if let Some(unknown) = ids.iter().find(|id| config.sensors.iter().all(|sensor| sensor.id != **id)) {
         return Err(Failure::new(code::USAGE, format!("there is no sensor {unknown:?}; there are: {}", known())));
     }
-    let bus = crate::bus::open(config.board, &config);
+    let bus = open(&config)?;
     let chosen = config.sensors.iter().filter(|sensor| ids.is_empty() || ids.contains(&sensor.id));
     let (mut states, mut faults, mut worst) = (Map::new(), Map::new(), 0);
     for sensor in chosen {
@@ -38,7 +38,7 @@ pub(super) fn read(hardware: &Hardware, ids: &[String], json: bool) -> Result<u8
             Err(fault) => {
                 let title = crate::sensing::title(&sensor.id, sensor.driver.name, &sensor.at);
                 eprintln!("halyard: {title}: {fault}");
-                worst = worst.max(exit_code(&fault));
+                worst = worst.max(exit_code(fault.kind));
                 faults.insert(sensor.id.clone(), json!({ "kind": fault.kind.name(), "message": fault.message }));
             }
         }
@@ -137,7 +137,7 @@ async fn drive(
     value: Wanted,
     pulse: Option<Duration>,
 ) -> Result<Outcome, Failure> {
-    let bus = crate::bus::open(config.board, config);
+    let bus = open(config)?;
     let mut gate = Gate::new(Instant::now());
     let mut devices = BTreeMap::new();
     let involved =
@@ -186,7 +186,7 @@ async fn drive(
 /// Drives all actuators to `safe`, whatever state an agent left them in.
 pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let (_, config) = hardware.load()?;
-    let bus = crate::bus::open(config.board, &config);
+    let bus = open(&config)?;
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
     let mut actuators: Vec<_> = config.actuators.iter().collect();
@@ -225,11 +225,16 @@ fn rules(actuator: &ActuatorConfig) -> Rules {
 
 fn failure(actuator: &ActuatorConfig, fault: &Fault) -> Failure {
     let title = crate::sensing::title(&actuator.id, actuator.driver.name, &actuator.at);
-    Failure::new(exit_code(fault), format!("{title}: {fault}"))
+    Failure::new(exit_code(fault.kind), format!("{title}: {fault}"))
 }
 
-fn exit_code(fault: &Fault) -> u8 {
-    match fault.kind {
+/// The buses of the configured board.
+pub(super) fn open(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
+    crate::bus::open(config.board, config).map_err(|error| Failure::new(exit_code(error.kind), error))
+}
+
+fn exit_code(kind: FaultKind) -> u8 {
+    match kind {
         FaultKind::Denied => code::PERMISSION,
         _ => code::UNAVAILABLE,
     }

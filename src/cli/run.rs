@@ -1,6 +1,6 @@
 //! `halyard run`: the daemon.
 
-use super::{Failure, Hardware, code};
+use super::{Failure, Hardware, code, hardware};
 use crate::agent::{self, Ended, Setup};
 use crate::bus::{Bus, Simulated};
 use crate::config::{Board, Config};
@@ -56,7 +56,7 @@ async fn agent(
         // What is added by a reload finds a model too.
         (simulated, Box::new(move || read().inspect(|config| buses.equip(config))))
     } else {
-        (crate::bus::open(config.board, &config), Box::new(read))
+        (hardware::open(&config)?, Box::new(read))
     };
     let board = board(&config);
     let setup = Setup { config, reader, bus, board, state_directory: state_directory() };

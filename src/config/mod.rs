@@ -7,6 +7,7 @@
 mod actuator;
 mod connection;
 mod external;
+pub mod header;
 pub mod model;
 mod place;
 mod port;

@@ -61,7 +61,7 @@ pub enum At {
         /// Number of the chip select.
         chip_select: u8,
     },
-    /// `line: GPIO17` or `line: { chip: gpiochip0, offset: 17 }`.
+    /// `line: GPIO17`, `line: { chip: gpiochip0, offset: 17 }` or `pin: 11`.
     Line(LineName),
     /// `port: /dev/ttyAMA0`: the path of a serial port.
     Serial(String),
@@ -109,6 +109,8 @@ pub enum LineName {
         /// Offset on the chip.
         offset: u32,
     },
+    /// By the number of its pin on the header of a Raspberry Pi.
+    Pin(u8),
 }
 
 impl fmt::Display for At {
@@ -137,6 +139,7 @@ impl fmt::Display for LineName {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Offset { chip, offset } => write!(f, "{chip}/{offset}"),
+            Self::Pin(pin) => write!(f, "pin {pin}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where a part is connected: the keys that say so, from `bus` to the lines of a part that has several.
 
+use super::header;
 use super::model::{At, LineName, PwmName};
 use super::port;
 use super::stanza::Stanza;
@@ -9,9 +10,10 @@ use halyard_drivers::options::read::alternatives;
 use halyard_drivers::options::{Content, Node, Placed, Problem, read, read_rest};
 use halyard_drivers::{Attachment, Driver, Member};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Keys that say where a part is connected, whatever its driver.
-pub const PLACE_KEYS: [&str; 5] = ["bus", "address", "line", "port", "pwm"];
+pub const PLACE_KEYS: [&str; 6] = ["bus", "address", "line", "pin", "port", "pwm"];
 
 /// Where a part is connected.
 pub struct Connection {
@@ -57,9 +59,21 @@ impl Stanza<'_> {
         } else if has(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi)) {
             self.bus(driver, fits, problems).map(Connection::from)
         } else {
-            self.one("line", Attachment::OutputLine, fits, problems).map(Connection::from)
+            self.line_or_pin(fits, problems).map(Connection::from)
         };
         connection.filter(|_| fits)
+    }
+
+    /// The line of a part that has one: by its name, or by its pin on the header of a Raspberry Pi.
+    fn line_or_pin(&self, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        let named = |key| self.attachment.get(key).filter(|node| !matches!(node.content, Content::Null));
+        let Some(pin) = named("pin") else { return self.one("line", Attachment::OutputLine, fits, problems) };
+        if named("line").is_some() {
+            problems.push(Problem::new(pin.place, "`pin` is another name for a line: give `line` or `pin`, not both"));
+            return None;
+        }
+        let value = At::Line(pin_of(pin, problems)?);
+        Some(Placed { place: pin.place, origin: pin.origin.clone(), value })
     }
 
     /// The connections of a part that has several.
@@ -181,7 +195,7 @@ pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
         let more: Vec<&'static str> = match attachment {
             Attachment::I2c { .. } => vec!["bus", "address"],
             Attachment::Spi => vec!["bus"],
-            Attachment::InputLine | Attachment::OutputLine => vec!["line"],
+            Attachment::InputLine | Attachment::OutputLine => vec!["line", "pin"],
             Attachment::Serial => vec!["port"],
             Attachment::Pwm => vec!["pwm"],
             Attachment::Several(members) => members.iter().map(|member| member.key).collect(),
@@ -277,6 +291,16 @@ fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineNa
         Content::Text(name) if (1..32).contains(&name.len()) && !name.contains(char::is_control) => {
             Some(LineName::Name(name.clone()))
         }
+        Content::Map(_) if node.get("pin").is_some() => {
+            #[derive(Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct Keys {
+                #[allow(dead_code)] // read by pin_of, which says more
+                pin: IgnoredAny,
+            }
+            let _: Keys = read(node, problems)?;
+            pin_of(node.get("pin")?, problems)
+        }
         Content::Map(_) => {
             let LineOffset { chip, offset } = read(node, problems)?;
             let name = chip.strip_prefix("/dev/").unwrap_or(&chip);
@@ -295,6 +319,23 @@ fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineNa
             };
             let message = format!("`{key}` must be {expected}, not {}{hint}", node.shown());
             problems.push(Problem::new(node.place, message));
+            None
+        }
+    }
+}
+
+/// A pin of a Raspberry Pi's header.
+fn pin_of(node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
+    let found = match node.content {
+        Content::Integer(number) => u8::try_from(number).map_err(|_| header::NO_SUCH.to_owned()).and_then(header::gpio),
+        Content::Unknown => return None,
+        _ => Err("a pin is a number, from 1 to 40".to_owned()),
+    };
+    match (found, &node.content) {
+        (Ok(_), Content::Integer(number)) => u8::try_from(*number).ok().map(LineName::Pin),
+        (found, _) => {
+            let why = found.err().unwrap_or_default();
+            problems.push(Problem::new(node.place, format!("`pin` cannot be {}: {why}", node.shown())));
             None
         }
     }

@@ -1,5 +1,6 @@
 //! The JSON Schema of the file, from the types that read it.
 
+use super::header;
 use super::place::place_keys;
 use super::stanza::keys;
 use super::written;
@@ -179,14 +180,19 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
     if let Some(Value::Object(id)) = properties.get_mut("id") {
         id.insert("type".to_owned(), json!("string"));
     }
-    json!({
+    let has_pin = properties.contains_key("pin");
+    let mut stanza = json!({
         "title": driver.name,
         "description": driver.summary,
         "type": "object",
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    if has_pin {
+        stanza["oneOf"] = json!([{ "required": ["line"] }, { "required": ["pin"] }]);
+    }
+    stanza
 }
 
 /// Schemas of places that are maps.
@@ -198,13 +204,29 @@ struct Places {
 impl Places {
     fn line(&self, description: &str) -> Value {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset] })
+        json!({ "description": description, "anyOf": [name, self.line_offset, pin()] })
     }
 
     fn pwm(&self, description: &str) -> Value {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO18"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel] })
+        json!({ "description": description, "anyOf": [name, self.line_offset, pin(), self.pwm_channel] })
     }
+}
+
+/// A line by its pin.
+fn pin() -> Value {
+    json!({
+        "description": "The keys of a line by its pin on the header of a Raspberry Pi.",
+        "type": "object",
+        "properties": { "pin": pin_number("The number of the pin.") },
+        "required": ["pin"],
+        "additionalProperties": false,
+    })
+}
+
+fn pin_number(description: &str) -> Value {
+    let pins: Vec<u8> = (1..=40).filter(|pin| header::gpio(*pin).is_ok()).collect();
+    json!({ "description": description, "enum": pins })
 }
 
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
@@ -250,8 +272,12 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let description = format!("Address on the bus: {}.", texts.join(", "));
             (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
         }
+        "pin" => {
+            (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false)
+        }
         "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
-        _ => (places.line("The line: its name, or its chip and the offset there."), true),
+        // Or its pin.
+        _ => (places.line("The line: its name, or its chip and the offset there."), false),
     })
 }
 

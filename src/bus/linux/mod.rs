@@ -2,7 +2,7 @@
 
 mod edges;
 mod errno;
-mod gpio;
+pub(super) mod gpio;
 mod i2c;
 mod serial;
 mod spi;
