@@ -1,6 +1,7 @@
 //! What connects a driver to its part. The agent opens these; drivers only see embedded-hal.
 
 use crate::fault::FaultKind;
+use crate::sensor::Edge;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
 use embedded_hal::{delay, digital};
@@ -148,6 +149,19 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+/// What a GPIO line that is only watched can do.
+pub trait EdgeInput: Send {
+    /// Takes all edges since the last call, with the kernel's time stamps. Waits for none. Of more than about a thousand the
+    /// oldest are lost.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    fn take(&mut self) -> Result<Vec<Edge>, PortError>;
+}
+
+/// A GPIO line that a driver watches beside its other work.
+pub struct EdgePort(pub Box<dyn EdgeInput>);
+
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,6 +187,8 @@ pub enum Wire {
     Output(OutputPort),
     /// A PWM channel.
     Pwm(PwmPort),
+    /// A GPIO line to watch.
+    Edges(EdgePort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

@@ -10,7 +10,7 @@ pub use sim::Simulated;
 
 use crate::config::{At, Board, Config, LineName, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -91,6 +91,14 @@ pub trait Bus: Send + Sync {
     /// When there is no such channel, or no permission, or it is in use.
     fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
         Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
+    }
+
+    /// A line that is watched by a driver beside its other work.
+    ///
+    /// # Errors
+    /// When there is no such line, or no permission, or it is in use.
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        Err(PortError::new(FaultKind::Rejected, format!("this board cannot watch the line {line}")))
     }
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.

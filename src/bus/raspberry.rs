@@ -5,15 +5,18 @@
 //! `docs/decisions/`.
 
 use super::linux::gpio::{Output, Place};
+use super::linux::pwm;
 use super::{Bus, Edges, Linux, Serial};
 use crate::config::{LineName, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, OutputLine, OutputPort, PortError, PwmOutput, PwmPort, SerialSettings, SpiPort,
+    SpiSettings,
 };
-use rppal::gpio::{Error, Gpio, Level, OutputPin};
+use rppal::gpio::{Error, Gpio, Level, Mode, OutputPin};
 use rppal::system::DeviceInfo;
 use std::fs::OpenOptions;
+use std::time::Duration;
 
 /// What gives access to the registers of GPIO and to nothing else: up to the Pi 4, and on the Pi 5.
 const REGISTERS: [&str; 2] = ["/dev/gpiomem", "/dev/gpiomem0"];
@@ -95,7 +98,20 @@ impl Bus for Raspberry {
     }
 
     fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
-        self.linux.pwm(channel)
+        let PwmName::Line(line) = channel else { return self.linux.pwm(channel) };
+        let place = Place::find(line)?;
+        let Some(number) = place.header_gpio() else { return self.linux.pwm(channel) };
+        if let Some((chip, channel)) = hardware_pwm(&self.gpio, number) {
+            tracing::debug!("{line}: PWM by hardware, {chip}/{channel}");
+            return pwm::open(&chip, channel);
+        }
+        tracing::debug!("{line}: PWM by software");
+        let registers = Registers { pin: None, number, gpio: self.gpio.clone(), output: place.output()? };
+        Ok(PwmPort(Box::new(Software { gives: None, registers })))
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        self.linux.watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
@@ -147,6 +163,83 @@ fn taken(gpio: &Gpio, number: u8, high: bool) -> Result<OutputPin, PortError> {
     Ok(pin)
 }
 
+/// The PWM channel of the hardware that is connected to a line, by an overlay such as `pwm-2chan`.
+fn hardware_pwm(gpio: &Gpio, number: u8) -> Option<(String, u32)> {
+    let mode = gpio.get(number).ok()?.mode();
+    let chips = std::fs::read_dir("/sys/class/pwm").ok()?.filter_map(|entry| {
+        let chip = entry.ok()?;
+        let device = std::fs::canonicalize(chip.path().join("device")).ok()?;
+        Some((chip.file_name().into_string().ok()?, device.file_name()?.to_str()?.to_owned()))
+    });
+    chips.into_iter().find_map(|(chip, device)| Some((chip, channel_of(&device, number, mode)?)))
+}
+
+/// The channel that is on a line, if it has this function. `device` is the controller's name, after its address: up to the
+/// Pi 4 that of the BCM2835's PWM0 (BCM2835 ARM Peripherals, 6.2 and 9), on the Pi 5 the RP1's (RP1 Peripherals, 3.1.3).
+fn channel_of(device: &str, number: u8, mode: Mode) -> Option<u32> {
+    if device.ends_with("20c000.pwm") {
+        match (number, mode) {
+            (12, Mode::Alt0) | (18, Mode::Alt5) => Some(0),
+            (13, Mode::Alt0) | (19, Mode::Alt5) => Some(1),
+            _ => None,
+        }
+    } else if device.ends_with("98000.pwm") {
+        match (number, mode) {
+            (12, Mode::Alt0) => Some(0),
+            (13, Mode::Alt0) => Some(1),
+            (18, Mode::Alt3) => Some(2),
+            (19, Mode::Alt3) => Some(3),
+            _ => None,
+        }
+    } else {
+        None
+    }
+}
+
+/// Pulses from a thread of rppal's. It wakes up and waits for the moment: each edge is some µs off, more when the machine
+/// is busy, and costs the processor up to 0.2 ms.
+struct Software {
+    gives: Option<(u64, u64)>,
+    registers: Registers,
+}
+
+/// Shortest period: at 1 kHz a line costs two fifths of a processor.
+const SHORTEST_NS: u64 = 1_000_000;
+
+impl PwmOutput for Software {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        let steady = high_ns == 0 || high_ns >= period_ns;
+        if !steady && period_ns < SHORTEST_NS {
+            let message = "pulses by software reach 1 kHz: above that it takes a line with hardware PWM, and its overlay";
+            return Err(PortError::new(FaultKind::Rejected, message));
+        }
+        if self.registers.pin.is_none() {
+            let high = if steady { high_ns > 0 } else { self.registers.level()? };
+            self.registers.drive(high)?;
+        }
+        let Some(pin) = &mut self.registers.pin else { return Ok(()) };
+        if steady {
+            // The thread ends with the end of a pulse, low.
+            pin.clear_pwm().map_err(|error| pulses_failed(&error))?;
+            pin.write(Level::from(high_ns > 0));
+        } else {
+            // Taken over between two pulses.
+            let (period, high) = (Duration::from_nanos(period_ns), Duration::from_nanos(high_ns));
+            pin.set_pwm(period, high).map_err(|error| pulses_failed(&error))?;
+        }
+        self.gives = Some((period_ns, high_ns));
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        Ok(self.gives)
+    }
+}
+
+fn pulses_failed(error: &Error) -> PortError {
+    PortError::new(FaultKind::Bus, format!("the thread that gives the pulses: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +252,20 @@ mod tests {
         let other = refused(&Error::Io(std::io::ErrorKind::NotFound.into()));
         assert!(other.message.contains("/dev/gpiomem or /dev/gpiomem0"), "{other}");
         assert!(refused(&Error::UnknownModel).message.contains("no Raspberry Pi"));
+    }
+
+    #[test]
+    fn channels_of_lines() {
+        for (device, number, mode, channel) in [
+            ("fe20c000.pwm", 18, Mode::Alt5, Some(0)),
+            ("3f20c000.pwm", 13, Mode::Alt0, Some(1)),
+            ("2020c000.pwm", 18, Mode::Output, None),
+            ("1f00098000.pwm", 19, Mode::Alt3, Some(3)),
+            ("1f00098000.pwm", 18, Mode::Alt5, None),
+            ("1f0009c000.pwm", 12, Mode::Alt0, None),
+        ] {
+            assert_eq!(channel_of(device, number, mode), channel, "{device} GPIO{number}");
+        }
     }
 
     #[test]

@@ -3,17 +3,18 @@
 mod serial;
 
 use super::{Bus, Edges, Serial};
-use crate::config::{At, Config, LineName, Source};
+use crate::config::{At, Config, LineName, PwmName, Source};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
+    EdgeInput, EdgePort, I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, PwmOutput, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, Line, Part, Pwm, SharedPart, SpiSlot};
 use halyard_drivers::{Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::SystemTime;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -32,6 +33,7 @@ struct Places {
     i2c: HashMap<u8, I2cBus>,
     spi: HashMap<(u8, u8), SpiSlot>,
     lines: HashMap<LineName, Placed>,
+    pwm: HashMap<PwmName, PlacedPwm>,
     parts: HashMap<At, SharedPart>,
     /// The drivers whose models were placed for a configuration.
     models: HashMap<At, &'static str>,
@@ -41,6 +43,13 @@ struct Places {
 #[derive(Clone, Default)]
 struct Placed {
     line: Line,
+    taken: Arc<AtomicBool>,
+}
+
+/// A PWM channel, and whether somebody has it open.
+#[derive(Clone, Default)]
+struct PlacedPwm {
+    channel: Pwm,
     taken: Arc<AtomicBool>,
 }
 
@@ -122,6 +131,12 @@ impl Simulated {
         self.placed(name).line
     }
 
+    /// A PWM channel, to see what it gives.
+    #[must_use]
+    pub fn pwm_channel(&self, name: &PwmName) -> Pwm {
+        self.places().pwm.entry(name.clone()).or_default().channel.clone()
+    }
+
     fn placed(&self, name: &LineName) -> Placed {
         self.places().lines.entry(name.clone()).or_default().clone()
     }
@@ -152,6 +167,22 @@ impl Bus for Simulated {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         Ok(OutputPort(Box::new(self.take(line)?)))
+    }
+
+    fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
+        let PlacedPwm { channel, taken } = self.places().pwm.entry(name.clone()).or_default().clone();
+        if taken.swap(true, Ordering::AcqRel) {
+            let message = format!("the PWM channel {} is in use by \"halyard\"", At::Pwm(name.clone()));
+            return Err(PortError::new(FaultKind::Bus, message));
+        }
+        Ok(PwmPort(Box::new(TakenPwm { channel, taken })))
+    }
+
+    fn watch(&self, name: &LineName) -> Result<EdgePort, PortError> {
+        let line = self.take(name)?;
+        let (sender, edges) = mpsc::sync_channel(KEPT);
+        line.line.watch(move |edge| !matches!(sender.try_send(edge), Err(mpsc::TrySendError::Disconnected(_))));
+        Ok(EdgePort(Box::new(Counted { _line: line, edges })))
     }
 
     fn input(&self, line: &LineName, _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
@@ -186,6 +217,39 @@ impl OutputLine for Taken {
 
     fn level(&mut self) -> Result<bool, PortError> {
         self.line.level()
+    }
+}
+
+/// A PWM channel that somebody has open.
+struct TakenPwm {
+    channel: Pwm,
+    taken: Arc<AtomicBool>,
+}
+
+impl Drop for TakenPwm {
+    fn drop(&mut self) {
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+impl PwmOutput for TakenPwm {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.channel.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.channel.found()
+    }
+}
+
+struct Counted {
+    _line: Taken,
+    edges: mpsc::Receiver<Edge>,
+}
+
+impl EdgeInput for Counted {
+    fn take(&mut self) -> Result<Vec<Edge>, PortError> {
+        Ok(self.edges.try_iter().collect())
     }
 }
 

@@ -4,12 +4,16 @@ mod edges;
 mod errno;
 pub(super) mod gpio;
 mod i2c;
+pub(super) mod pwm;
 mod serial;
 mod spi;
 
 use super::{Bus, Edges, Serial};
-use crate::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use crate::config::{LineName, PwmName};
+use halyard_drivers::FaultKind;
+use halyard_drivers::port::{
+    EdgePort, I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +43,20 @@ impl Bus for Linux {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         gpio::output(line)
+    }
+
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        match channel {
+            PwmName::Channel { chip, channel } => pwm::open(chip, *channel),
+            PwmName::Line(line) => {
+                let message = format!("no pulses on {line} here: name a channel, `{{ chip: pwmchip0, channel: 0 }}`");
+                Err(PortError::new(FaultKind::Rejected, message))
+            }
+        }
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        edges::watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
