@@ -11,6 +11,7 @@ pub mod actuator;
 pub mod channel;
 mod checksum;
 pub mod driver;
+mod duty;
 pub mod fault;
 pub mod options;
 pub mod port;
@@ -26,10 +27,12 @@ pub mod bh1750;
 pub mod bme280;
 pub mod bmp388;
 pub mod digital_input;
+pub mod fan;
 pub mod hdc1080;
 pub mod htu21;
 pub mod ina219;
 pub mod ina226;
+pub mod light;
 pub mod lm75;
 pub mod max31855;
 pub mod mcp3008;
@@ -37,8 +40,10 @@ pub mod mcp9808;
 pub mod mhz19;
 pub mod nmea_gps;
 pub mod pms5003;
+pub mod pwm;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod servo;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
@@ -50,7 +55,7 @@ pub mod veml7700;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Control};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
 pub use fault::{Fault, FaultKind, Next};
@@ -65,10 +70,12 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
+    &fan::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &light::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
     &mcp3008::DRIVER,
@@ -76,8 +83,10 @@ pub static DRIVERS: &[&Driver] = &[
     &mhz19::DRIVER,
     &nmea_gps::DRIVER,
     &pms5003::DRIVER,
+    &pwm::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &servo::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,

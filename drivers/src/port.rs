@@ -149,6 +149,16 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+impl PwmOutput for PwmPort {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.0.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.0.found()
+    }
+}
+
 /// What a GPIO line that is only watched can do.
 pub trait EdgeInput: Send {
     /// Takes all edges since the last call, with the kernel's time stamps. Waits for none. Of more than about a thousand the

@@ -1,6 +1,6 @@
 //! The reference page of a driver, in Markdown: all of it comes from the driver itself.
 
-use crate::actuator::Control;
+use crate::actuator::{Control, Reading};
 use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Member, Spec};
 use serde_json::{Map, Value as Json};
@@ -21,7 +21,10 @@ pub fn reference(driver: &Driver) -> String {
         Spec::Sensor(spec) => page.channels(&spec.channels()),
         Spec::Edge(spec) => page.channels(&spec.channels()),
         Spec::Serial(spec) => page.channels(&spec.channels()),
-        Spec::Actuator(spec) => page.control(&spec.control()),
+        Spec::Actuator(spec) => {
+            page.control(&spec.control());
+            page.readings(&spec.readings());
+        }
     }
     page.line(format_args!("## Options\n"));
     let schema = (driver.schema)().to_value();
@@ -80,6 +83,10 @@ impl Page {
         self.line("## Commands\n");
         match control {
             Control::Switch => self.line("`ON`, `OFF`, `TOGGLE`.\n"),
+            Control::Level(_) => self.line(
+                "A number from 0 to 100 %, `ON`, `OFF`, `TOGGLE`. `OFF` is 0; `ON` is the last level that was not 0, at first \
+                 100.\n",
+            ),
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(
@@ -88,6 +95,13 @@ impl Page {
                     range.end()
                 ));
             }
+        }
+    }
+
+    fn readings(&mut self, readings: &[Reading]) {
+        for Reading { connection, channel: Channel { name, quantity, .. } } in readings {
+            let unit = quantity.unit.unwrap_or_default();
+            self.line(format_args!("With `{connection}`, its state has a key `{name}` beside the level, in {unit}.\n"));
         }
     }
 

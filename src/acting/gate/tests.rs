@@ -65,7 +65,7 @@ impl Bench {
             }
             for action in actions {
                 match action {
-                    Action::Write { actuator, value } => {
+                    Action::Write { actuator, value, .. } => {
                         let result = if self.broken {
                             Err(Fault::new(FaultKind::Bus, "broken"))
                         } else {
