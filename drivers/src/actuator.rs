@@ -2,8 +2,8 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::Wire;
-use crate::sim::Part;
+use crate::port::{EdgeInput, Wire};
+use crate::sim::{Part, Pwm};
 use crate::value::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -128,4 +128,10 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// The register-level model of the part; `None` if it is only a line.
     fn simulate(&self) -> Option<Box<dyn Part>>;
+
+    /// The edges that the part gives by itself while its PWM channel gives `signal`; `None` if it gives none.
+    fn simulate_edges(&self, signal: &Pwm) -> Option<Box<dyn EdgeInput>> {
+        let _ = signal;
+        None
+    }
 }

@@ -3,6 +3,7 @@
 //! What such a fan wants is in Intel's specification; section numbers are those of its revision 1.3. At 0 % some fans stop and
 //! some go on as slowly as they can (section 3, types A to C): to stop the latter, switch their supply.
 
+pub mod sim;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,7 @@ use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
 use crate::options::{Frequency, read};
-use crate::port::{EdgePort, PwmOutput, Wire};
+use crate::port::{EdgeInput, EdgePort, PwmOutput, Wire};
 use crate::pwm::{self, Percent, Pwm};
 use crate::sim::{Part, clock};
 use crate::value::Value;
@@ -78,13 +79,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            frequency: Frequency(25e3),
-            invert: false,
-            min: Percent::FIFTH,
-            max: Percent::ALL,
-            pulses: Pulses::Two,
-        }
+        Self { frequency: Frequency(25e3), invert: false, min: Percent::FIFTH, max: Percent::ALL, pulses: Pulses::Two }
     }
 }
 
@@ -148,9 +143,9 @@ impl Tacho {
         let Some(time) = last.duration_since(*first).ok().filter(|time| !time.is_zero()) else { return Ok(false) };
         let speed = revolutions(falling.len() - 1, time, self.pulses).min(FASTEST);
         self.speed = Some(speed);
-        let tell = self.told.is_none_or(|(told, at)| {
-            (speed - told).abs() > told * CHANGE && now.saturating_duration_since(at) >= TELL
-        });
+        let tell = self
+            .told
+            .is_none_or(|(told, at)| (speed - told).abs() > told * CHANGE && now.saturating_duration_since(at) >= TELL);
         if tell {
             self.told = Some((speed, now));
         }
@@ -237,5 +232,9 @@ impl ActuatorSpec for Options {
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
         None
+    }
+
+    fn simulate_edges(&self, signal: &crate::sim::Pwm) -> Option<Box<dyn EdgeInput>> {
+        Some(Box::new(sim::Tachometer::new(signal.clone(), self.invert)))
     }
 }

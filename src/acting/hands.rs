@@ -7,11 +7,11 @@
 
 use super::gate::{Action, By, Gate, Rules};
 use super::memory::Memory;
+use super::wires::wire;
 use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
-use super::wires::wire;
 use halyard_drivers::{Actuator, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -312,7 +312,8 @@ impl Body {
                     }
                     Action::State { actuator, value, by, id } => {
                         self.remember(&actuator, &value);
-                        let readings = self.hands.get(&actuator).map(|hands| hands.readings.clone()).unwrap_or_default();
+                        let readings =
+                            self.hands.get(&actuator).map(|hands| hands.readings.clone()).unwrap_or_default();
                         self.news.push_back(News::State { actuator, value, by, id, readings });
                     }
                     Action::Answer { .. } => self.news.push_back(News::Gate(action)),

@@ -210,7 +210,8 @@ impl PwmOutput for Software {
     fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
         let steady = high_ns == 0 || high_ns >= period_ns;
         if !steady && period_ns < SHORTEST_NS {
-            let message = "pulses by software reach 1 kHz: above that it takes a line with hardware PWM, and its overlay";
+            let message =
+                "pulses by software reach 1 kHz: above that it takes a line with hardware PWM, and its overlay";
             return Err(PortError::new(FaultKind::Rejected, message));
         }
         if self.registers.pin.is_none() {

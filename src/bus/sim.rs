@@ -9,7 +9,7 @@ use halyard_drivers::port::{
     SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cBus, Line, Part, Pwm, SharedPart, SpiSlot};
-use halyard_drivers::{Driver, Edge, FaultKind};
+use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -34,6 +34,8 @@ struct Places {
     spi: HashMap<(u8, u8), SpiSlot>,
     lines: HashMap<LineName, Placed>,
     pwm: HashMap<PwmName, PlacedPwm>,
+    /// Lines whose edges a part gives by itself, with the part and its signal.
+    turned: HashMap<LineName, (PwmName, Arc<dyn ActuatorSpec>)>,
     parts: HashMap<At, SharedPart>,
     /// The drivers whose models were placed for a configuration.
     models: HashMap<At, &'static str>,
@@ -83,6 +85,21 @@ impl Simulated {
         }
         for actuator in &config.actuators {
             self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
+            self.equip_signal(&actuator.at, &actuator.spec);
+        }
+    }
+
+    /// Connects the lines of a part that has a PWM channel as well.
+    fn equip_signal(&self, at: &At, spec: &Arc<dyn ActuatorSpec>) {
+        let At::Several(members) = at else { return };
+        let signal = members.iter().find_map(|(_, at)| match at {
+            At::Pwm(name) => Some(name),
+            _ => None,
+        });
+        for (_, at) in members {
+            if let (Some(signal), At::Line(line)) = (signal, at) {
+                self.places().turned.insert(line.clone(), (signal.clone(), Arc::clone(spec)));
+            }
         }
     }
 
@@ -179,6 +196,12 @@ impl Bus for Simulated {
     }
 
     fn watch(&self, name: &LineName) -> Result<EdgePort, PortError> {
+        let turned = self.places().turned.get(name).cloned();
+        if let Some((signal, spec)) = turned
+            && let Some(edges) = spec.simulate_edges(&self.pwm_channel(&signal))
+        {
+            return Ok(EdgePort(edges));
+        }
         let line = self.take(name)?;
         let (sender, edges) = mpsc::sync_channel(KEPT);
         line.line.watch(move |edge| !matches!(sender.try_send(edge), Err(mpsc::TrySendError::Disconnected(_))));

@@ -2,8 +2,8 @@
 
 use super::{Failure, Hardware, code, print};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
-use crate::acting::wires;
 use crate::acting::gate::{Action, Gate, Outcome, Rules};
+use crate::acting::wires;
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};

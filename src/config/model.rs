@@ -33,10 +33,11 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Board {
-    /// Whatever this machine is.
+    /// Whatever this machine is: a Raspberry Pi's registers where they are known and accessible, else the kernel's character
+    /// devices.
     #[default]
     Auto,
-    /// A Raspberry Pi.
+    /// A Raspberry Pi, up to the Pi 5, by its registers: an error if it is none, or has no permission.
     RaspberryPi,
     /// Any Linux machine: the kernel's character devices.
     Linux,

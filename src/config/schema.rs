@@ -272,9 +272,7 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let description = format!("Address on the bus: {}.", texts.join(", "));
             (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
         }
-        "pin" => {
-            (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false)
-        }
+        "pin" => (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false),
         "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
         // Or its pin.
         _ => (places.line("The line: its name, or its chip and the offset there."), false),

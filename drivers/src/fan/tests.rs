@@ -98,6 +98,18 @@ fn a_fan_that_stands_still_is_a_fault_until_it_turns() {
 }
 
 #[test]
+fn the_model_turns_as_it_is_told() {
+    let channel = sim::Pwm::new();
+    let tacho = super::sim::Tachometer::new(channel.clone(), false);
+    let mut driver = Fan::new(channel, Some(EdgePort(Box::new(tacho))), Options::default());
+    driver.apply(&Value::Number(50.0)).unwrap();
+    pass(driver.next().unwrap());
+    assert_eq!(driver.advance().unwrap(), Some(Value::Number(50.0)));
+    let (name, speed) = driver.readings()[0];
+    assert!(name == "rpm" && (speed - 0.6 * super::sim::FULL_SPEED).abs() < 2.0, "{speed}");
+}
+
+#[test]
 fn without_a_tachometer_nobody_looks() {
     let mut driver = Fan::new(sim::Pwm::new(), None, Options::default());
     driver.apply(&Value::Number(50.0)).unwrap();

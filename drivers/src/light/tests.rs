@@ -11,7 +11,11 @@ fn light(options: Options) -> (sim::Pwm, Light<sim::Pwm>) {
 #[test]
 fn lightness_of_the_eye() {
     for (lightness_seen, power) in [(0.0, 0.0), (8.0, 0.8856), (50.0, 18.4187), (75.0, 48.2781), (100.0, 100.0)] {
-        assert!((luminance(lightness_seen) * 100.0 - power).abs() < 5e-4, "{lightness_seen}: {}", luminance(lightness_seen));
+        assert!(
+            (luminance(lightness_seen) * 100.0 - power).abs() < 5e-4,
+            "{lightness_seen}: {}",
+            luminance(lightness_seen)
+        );
         assert!((lightness(power / 100.0) - lightness_seen).abs() < 1e-2, "{power}");
     }
 }
@@ -20,7 +24,9 @@ fn lightness_of_the_eye() {
 #[test]
 fn gamma_of_a_table() {
     let (channel, mut driver) = light(Options { gamma: Gamma::new(2.8), ..Options::default() });
-    for (level, expected) in [(0, 0), (28, 1), (64, 5), (96, 17), (128, 37), (160, 69), (192, 115), (224, 177), (255, 255)] {
+    for (level, expected) in
+        [(0, 0), (28, 1), (64, 5), (96, 17), (128, 37), (160, 69), (192, 115), (224, 177), (255, 255)]
+    {
         driver.apply(&Value::Number(f64::from(level) / 255.0 * 100.0)).unwrap();
         assert_eq!((channel.duty() * 255.0).round(), f64::from(expected), "{level}");
     }

@@ -41,7 +41,8 @@ fn pulses_of_another_maker() {
 
 #[test]
 fn the_other_direction_has_its_pulses_exchanged() {
-    let (channel, mut driver) = servo(Options { min_pulse: Pulse(2000.0), max_pulse: Pulse(1000.0), ..Options::default() });
+    let (channel, mut driver) =
+        servo(Options { min_pulse: Pulse(2000.0), max_pulse: Pulse(1000.0), ..Options::default() });
     driver.apply(&Value::Number(90.0)).unwrap();
     assert_eq!(pulse(&channel), 1_000_000);
     assert_eq!(driver.read().unwrap(), Some(Value::Number(90.0)));

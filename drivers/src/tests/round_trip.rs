@@ -116,7 +116,12 @@ fn actuators_refuse_what_they_cannot_be() {
         };
         for value in wrong.into_iter().chain([Value::Number(f64::NAN)]) {
             assert_eq!(actuator.apply(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);
-            assert_eq!(actuator.apply_at_once(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);
+            assert_eq!(
+                actuator.apply_at_once(&value).unwrap_err().kind,
+                FaultKind::Rejected,
+                "{} {value}",
+                driver.name
+            );
         }
         assert_eq!(outside.state(), (false, None), "{}", driver.name);
     }
