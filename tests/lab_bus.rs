@@ -244,11 +244,12 @@ fn outputs() {
 fn lines_of_a_header() {
     in_guest("lines_of_a_header", "", || {
         let bus = Linux::new();
-        assert!(message(bus.output(&LineName::Pin(11))).contains("no Raspberry Pi"));
+        assert!(message(bus.output(&LineName::Header(11))).contains("no Raspberry Pi"));
         command("lab-gpio", &["create", "expander", "--lines", "8", "--names", "GPIO4"]);
         let chip = ["create", "header", "--lines", "54", "--label", "pinctrl-bcm2835", "--names", "ID_SDA,ID_SCL,SDA1"];
         assert_eq!(command("lab-gpio", &chip).trim(), "/dev/gpiochip1");
-        for (line, offset) in [(LineName::Pin(11), 17), (name("GPIO2"), 2), (name("GPIO27"), 27), (name("SDA1"), 2)] {
+        for (line, offset) in [(LineName::Header(11), 17), (name("GPIO2"), 2), (name("GPIO27"), 27), (name("SDA1"), 2)]
+        {
             let mut port = bus.output(&line).unwrap();
             port.set_high().unwrap();
             assert_eq!(command("lab-gpio", &["value", &format!("gpiochip1:{offset}")]).trim(), "1", "{line}");
@@ -260,7 +261,7 @@ fn lines_of_a_header() {
         bus.output(&name("GPIO4")).unwrap().set_high().unwrap();
         assert_eq!(command("lab-gpio", &["value", "gpiochip1:4"]).trim(), "0");
         assert_eq!(message(bus.output(&name("GPIO28"))), "there is no line GPIO28: is it GPIO4?");
-        assert!(message(bus.output(&LineName::Pin(6))).contains("ground"));
+        assert!(message(bus.output(&LineName::Header(6))).contains("ground"));
     });
 }
 

@@ -55,8 +55,8 @@ const STEP: Duration = Duration::from_millis(20);
 const TELL: Duration = Duration::from_secs(1);
 /// An angle that is as near, in °, is the same.
 const NEAR: f64 = 0.05;
-/// How far a pulse that is read back may be from the one that was asked for, in ns: a servo's dead band is 5 µs or more.
-const DEAD_BAND_NS: u64 = 5_000;
+/// How far a pulse that is read back may be from the one that was asked for, in ns: chips of 12 bits have steps of 5 µs.
+const DEAD_BAND_NS: u64 = 10_000;
 
 /// Options of the `servo` driver.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -1,10 +1,12 @@
 //! Opening and sharing buses and lines. Everything above sees embedded-hal only.
 
+pub mod expanders;
 pub mod linux;
 #[cfg(feature = "rppal")]
 pub mod raspberry;
 pub mod sim;
 
+pub use expanders::Expanded;
 pub use linux::Linux;
 pub use sim::Simulated;
 
@@ -23,12 +25,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # Errors
 /// When this is not the board that was asked for, or there is no permission for it.
 pub fn open(board: Board, config: &Config) -> Result<Arc<dyn Bus>, PortError> {
-    Ok(match board {
+    let board: Arc<dyn Bus> = match board {
         Board::Simulated => Arc::new(Simulated::new(config)),
         Board::Linux => Arc::new(Linux::new()),
         Board::RaspberryPi => raspberry_pi()?,
         Board::Auto => auto(),
-    })
+    };
+    Ok(Arc::new(Expanded::new(board, config)))
 }
 
 #[cfg(feature = "rppal")]
@@ -67,6 +70,11 @@ fn auto() -> Arc<dyn Bus> {
 /// All methods may block: call them on a worker. They may be called again for the same place once what they gave
 /// before was dropped.
 pub trait Bus: Send + Sync {
+    /// A new configuration: what it does not have any more was closed, and nothing of it was opened yet.
+    fn follow(&self, config: &Config) {
+        let _ = config;
+    }
+
     /// One device on an I2C bus. Opening it does not touch the device.
     ///
     /// # Errors

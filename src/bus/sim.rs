@@ -87,6 +87,9 @@ impl Simulated {
             self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
             self.equip_signal(&actuator.at, &actuator.spec);
         }
+        for expander in &config.expanders {
+            self.equip_place(&expander.at, expander.driver, || Some(expander.spec.simulate()));
+        }
     }
 
     /// Connects the lines of a part that has a PWM channel as well.
@@ -174,6 +177,11 @@ impl Simulated {
 }
 
 impl Bus for Simulated {
+    /// What is added finds a model too.
+    fn follow(&self, config: &Config) {
+        self.equip(config);
+    }
+
     fn i2c(&self, bus: u8, _address: u8) -> Result<I2cPort, PortError> {
         Ok(I2cPort(Box::new(self.i2c_bus(bus))))
     }

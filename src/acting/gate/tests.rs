@@ -471,7 +471,11 @@ proptest! {
                     bench.gate.broker(there, bench.now);
                     without_broker = if there { None } else { without_broker.or(Some(bench.now)) };
                 }
-                Step::Broken(broken) => bench.broken = broken,
+                Step::Broken(broken) => {
+                    bench.broken = broken;
+                    // Also if it is mended before any time passes: what failed meanwhile is tried again later.
+                    healthy_since = healthy_since.filter(|_| !broken);
+                }
             }
             prop_assert!(!(bench.outputs["pump"] && bench.outputs["valve"]), "both on");
         }
