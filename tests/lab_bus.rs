@@ -406,7 +406,7 @@ fn a_chip_goes_and_comes_back() {
 fn given(channel: u32) -> (u64, u64, bool, u32) {
     let text = std::fs::read_to_string(format!("/sys/kernel/debug/labpwm/pwm{channel}")).unwrap();
     let words: Vec<_> = text.split_whitespace().collect();
-    let [period, high, on, "normal", changes] = words[..] else { panic!("{text}") };
+    let [period, high, on, "normal", changes] = words[..] else { unreachable!("{text}") };
     (period.parse().unwrap(), high.parse().unwrap(), on == "1", changes.parse().unwrap())
 }
 

@@ -47,7 +47,7 @@ impl Raspberry {
         let suits = |path: &&str| OpenOptions::new().read(true).write(true).open(path).is_ok();
         match model() {
             None => Err(refused(&Error::UnknownModel)),
-            Some(_) if REGISTERS.iter().any(|path| suits(&path)) => Self::open(),
+            Some(_) if REGISTERS.iter().any(suits) => Self::open(),
             Some(model) => Err(PortError::new(
                 FaultKind::Absent,
                 format!("{model}: neither {} can be opened", REGISTERS.join(" nor ")),
