@@ -44,9 +44,13 @@ fn place(attachment: &Attachment) -> String {
             format!("I2C (`bus: i2c-1`), at `address` {}", alternatives(&addresses))
         }
         Attachment::Spi => "SPI (`bus: spi0.0`)".to_owned(),
-        Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
+        Attachment::InputLine | Attachment::OutputLine => {
+            "a GPIO line (`line: GPIO17`; on a Raspberry Pi also `pin: 11`)".to_owned()
+        }
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
-        Attachment::Pwm => "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`)".to_owned(),
+        Attachment::Pwm => {
+            "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`; on a Raspberry Pi also `pwm: GPIO18`)".to_owned()
+        }
         Attachment::Several(members) => {
             let members: Vec<_> = members.iter().map(member).collect();
             members.join(" and ")

@@ -342,12 +342,12 @@ impl Body {
 
     fn begin(&mut self, actuator: &str, job: Job, now: Instant) {
         let (Some(hands), Some(shared)) = (self.hands.get_mut(actuator), self.shared.upgrade()) else { return };
+        hands.step = None;
         if hands.stuck.is_some() {
             return self.done(actuator, job.failed(not_returned()), now);
         }
         self.calls += 1;
         let number = self.calls;
-        hands.step = None;
         hands.call = Some(Call { number, job: job.clone(), until: now + LIMIT });
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let runtime = shared.runtime.clone();

@@ -205,13 +205,15 @@ struct Software {
 
 /// Shortest period: at 1 kHz a line costs two fifths of a processor.
 const SHORTEST_NS: u64 = 1_000_000;
+/// Longest period: a line is off when the thread has noticed, at the end of a pulse.
+const LONGEST_NS: u64 = 500_000_000;
 
 impl PwmOutput for Software {
     fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
         let steady = high_ns == 0 || high_ns >= period_ns;
-        if !steady && period_ns < SHORTEST_NS {
+        if !steady && !(SHORTEST_NS..=LONGEST_NS).contains(&period_ns) {
             let message =
-                "pulses by software reach 1 kHz: above that it takes a line with hardware PWM, and its overlay";
+                "pulses by software are from 2 Hz to 1 kHz: others take a line with hardware PWM, and its overlay";
             return Err(PortError::new(FaultKind::Rejected, message));
         }
         if self.registers.pin.is_none() {
