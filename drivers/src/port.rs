@@ -1,6 +1,7 @@
 //! What connects a driver to its part. The agent opens these; drivers only see embedded-hal.
 
 use crate::fault::FaultKind;
+use crate::sensor::Edge;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
 use embedded_hal::{delay, digital};
@@ -191,6 +192,29 @@ pub struct ModbusSettings {
     pub timeout: Duration,
 }
 
+impl PwmOutput for PwmPort {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.0.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.0.found()
+    }
+}
+
+/// What a GPIO line that is only watched can do.
+pub trait EdgeInput: Send {
+    /// Takes all edges since the last call, with the kernel's time stamps. Waits for none. Of more than about a thousand the
+    /// oldest are lost.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    fn take(&mut self) -> Result<Vec<Edge>, PortError>;
+}
+
+/// A GPIO line that a driver watches beside its other work.
+pub struct EdgePort(pub Box<dyn EdgeInput>);
+
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -218,6 +242,8 @@ pub enum Wire {
     Pwm(PwmPort),
     /// A Modbus device.
     Modbus(ModbusPort),
+    /// A GPIO line to watch.
+    Edges(EdgePort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

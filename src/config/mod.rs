@@ -8,6 +8,7 @@ mod actuator;
 mod connection;
 mod expander;
 mod external;
+pub mod header;
 pub mod model;
 mod place;
 mod port;

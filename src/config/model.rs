@@ -35,10 +35,11 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Board {
-    /// Whatever this machine is.
+    /// Whatever this machine is: a Raspberry Pi's registers where they are known and accessible, else the kernel's character
+    /// devices.
     #[default]
     Auto,
-    /// A Raspberry Pi.
+    /// A Raspberry Pi, up to the Pi 5, by its registers: an error if it is none, or has no permission.
     RaspberryPi,
     /// Any Linux machine: the kernel's character devices.
     Linux,
@@ -63,7 +64,7 @@ pub enum At {
         /// Number of the chip select.
         chip_select: u8,
     },
-    /// `line: GPIO17` or `line: { chip: gpiochip0, offset: 17 }`.
+    /// `line: GPIO17`, `line: { chip: gpiochip0, offset: 17 }` or `pin: 11`.
     Line(LineName),
     /// `port: /dev/ttyAMA0`: the path of a serial port.
     Serial(String),
@@ -144,6 +145,8 @@ pub enum LineName {
         /// Offset on the chip.
         offset: u32,
     },
+    /// By the number of its pin on the header of a Raspberry Pi.
+    Header(u8),
     /// By the id of an expander and its pin.
     Pin {
         /// Id of the expander.
@@ -159,7 +162,7 @@ impl LineName {
     pub fn expander(&self) -> Option<&str> {
         match self {
             Self::Pin { expander, .. } => Some(expander),
-            Self::Name(_) | Self::Offset { .. } => None,
+            Self::Name(_) | Self::Offset { .. } | Self::Header(_) => None,
         }
     }
 }
@@ -191,6 +194,7 @@ impl fmt::Display for LineName {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Offset { chip, offset } => write!(f, "{chip}/{offset}"),
+            Self::Header(pin) => write!(f, "pin {pin}"),
             Self::Pin { expander, pin } => write!(f, "{expander}/{pin}"),
         }
     }

@@ -1,5 +1,6 @@
 //! Where a part is connected: the keys that say so, from `bus` to the lines of a part that has several.
 
+use super::header;
 use super::model::{At, LineName, Link, PwmName};
 use super::port;
 use super::stanza::Stanza;
@@ -10,7 +11,7 @@ use halyard_drivers::{Attachment, Driver, Member, Spec};
 use serde::Deserialize;
 
 /// Keys that say where a part is connected, whatever its driver.
-pub const PLACE_KEYS: [&str; 7] = ["bus", "address", "line", "port", "pwm", "host", INTERRUPT];
+pub const PLACE_KEYS: [&str; 8] = ["bus", "address", "line", "pin", "port", "pwm", "host", INTERRUPT];
 
 /// The port of Modbus on TCP (MODBUS Messaging on TCP/IP Implementation Guide V1.0b, section 4.1).
 const MODBUS_PORT: u16 = 502;
@@ -77,7 +78,7 @@ impl Stanza<'_> {
         } else if has(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi | Attachment::Described)) {
             self.bus(driver, fits, problems).map(Connection::from)
         } else {
-            self.one("line", Attachment::OutputLine, fits, problems).map(Connection::from)
+            self.line_or_pin(fits, problems).map(Connection::from)
         };
         connection.filter(|_| fits)
     }
@@ -119,6 +120,18 @@ impl Stanza<'_> {
             }
         };
         Some(Placed { place: node.place, origin: node.origin.clone(), value: At::Modbus { link, unit } })
+    }
+
+    /// The line of a part that has one: by its name, or by its pin on the header of a Raspberry Pi.
+    fn line_or_pin(&self, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        let named = |key| self.attachment.get(key).filter(|node| !matches!(node.content, Content::Null));
+        let Some(pin) = named("pin") else { return self.one("line", Attachment::OutputLine, fits, problems) };
+        if named("line").is_some() {
+            problems.push(Problem::new(pin.place, "`pin` is another name for a line: give `line` or `pin`, not both"));
+            return None;
+        }
+        let value = At::Line(pin_of(pin, problems)?);
+        Some(Placed { place: pin.place, origin: pin.origin.clone(), value })
     }
 
     /// The line that the interrupt of an expander is connected to, if it is.
@@ -254,7 +267,7 @@ pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
         let more: Vec<&'static str> = match attachment {
             Attachment::I2c { .. } => vec!["bus", "address"],
             Attachment::Spi => vec!["bus"],
-            Attachment::InputLine | Attachment::OutputLine => vec!["line"],
+            Attachment::InputLine | Attachment::OutputLine => vec!["line", "pin"],
             Attachment::Serial => vec!["port"],
             Attachment::Pwm => vec!["pwm"],
             Attachment::Described => vec!["bus", "address"],
@@ -428,6 +441,23 @@ fn host_of(node: &Node, problems: &mut Vec<Problem>) -> Option<String> {
         _ => {
             let expected = "an address or a name, and a port if it is not 502, such as `192.0.2.7:502`";
             problems.push(Problem::new(node.place, format!("`host` must be {expected}, not {}", node.shown())));
+            None
+        }
+    }
+}
+
+/// A pin of a Raspberry Pi's header.
+fn pin_of(node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
+    let found = match node.content {
+        Content::Integer(number) => u8::try_from(number).map_err(|_| header::NO_SUCH.to_owned()).and_then(header::gpio),
+        Content::Unknown => return None,
+        _ => Err("a pin is a number, from 1 to 40".to_owned()),
+    };
+    match (found, &node.content) {
+        (Ok(_), Content::Integer(number)) => u8::try_from(*number).ok().map(LineName::Header),
+        (found, _) => {
+            let why = found.err().unwrap_or_default();
+            problems.push(Problem::new(node.place, format!("`pin` cannot be {}: {why}", node.shown())));
             None
         }
     }

@@ -5,7 +5,7 @@ use super::model::{At, Board, Config, LineName, Link, PwmName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, expander, port, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, expander, header, port, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -149,6 +149,10 @@ impl Seen<'_> {
             {
                 At::Line(LineName::Name(format!("GPIO{offset}")))
             }
+            At::Line(LineName::Header(pin)) => match header::gpio(*pin) {
+                Ok(gpio) => At::Line(LineName::Name(format!("GPIO{gpio}"))),
+                Err(_) => at.clone(),
+            },
             At::Serial(path) => At::Serial(port::same(path)),
             // What gives pulses on a line has it.
             At::Pwm(PwmName::Line(line)) => self.same(&At::Line(line.clone())),

@@ -1,5 +1,6 @@
 //! The JSON Schema of the file, from the types that read it.
 
+use super::header;
 use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
 use super::written;
@@ -182,14 +183,19 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
     if let Some(Value::Object(id)) = properties.get_mut("id") {
         id.insert("type".to_owned(), json!("string"));
     }
-    json!({
+    let has_pin = properties.contains_key("pin");
+    let mut stanza = json!({
         "title": driver.name,
         "description": driver.summary,
         "type": "object",
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    if has_pin {
+        stanza["oneOf"] = json!([{ "required": ["line"] }, { "required": ["pin"] }]);
+    }
+    stanza
 }
 
 /// Schemas of places that are maps.
@@ -209,6 +215,12 @@ impl Places {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO18"] });
         json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel, self.expander_pin] })
     }
+}
+
+/// The pins of a header that are lines.
+fn pin_number(description: &str) -> Value {
+    let pins: Vec<u8> = (1..=40).filter(|pin| header::gpio(*pin).is_ok()).collect();
+    json!({ "description": description, "enum": pins })
 }
 
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
@@ -266,13 +278,15 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let description = format!("Address on the bus: {}.", texts.join(", "));
             (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
         }
+        "pin" => (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false),
         INTERRUPT => {
             let description = "The line of the board that the chip's interrupt is connected to. Changes of inputs are seen at \
                                once, with the time of the interrupt. Default: none, inputs are looked at every `poll`.";
             (places.line(description), false)
         }
         "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
-        _ => (places.line("The line: its name, or its chip and the offset there."), true),
+        // Or its pin.
+        _ => (places.line("The line: its name, or its chip and the offset there."), false),
     })
 }
 

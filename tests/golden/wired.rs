@@ -1,10 +1,10 @@
 //! Simulated buses with a record of lines and serial ports beside that of transfers, and with faults that strike once.
 
 use halyard::bus::{Bus, Edges, Serial, Simulated};
-use halyard::config::{At, Config, LineName, Link};
+use halyard::config::{At, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort, Parity, PortError,
-    SerialSettings, SpiPort, SpiSettings, Table,
+    EdgePort, I2cPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort, Parity, PortError,
+    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings, Table,
 };
 use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
@@ -148,6 +148,17 @@ impl Bus for Wired {
         self.control.wait();
         let inner = Struck { inner: self.simulated.output(line)?.0, control: self.control.clone() };
         Ok(OutputPort(Box::new(Noted { inner, line: line.clone() })))
+    }
+
+    fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
+        self.control.wait();
+        let inner = Struck { inner: self.simulated.pwm(name)?.0, control: self.control.clone() };
+        Ok(PwmPort(Box::new(NotedPwm { inner, name: At::Pwm(name.clone()).to_string() })))
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        self.control.wait();
+        self.simulated.watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
@@ -330,5 +341,29 @@ impl Edges for Noted<Box<dyn Edges>> {
                 }
             }
         })
+    }
+}
+
+/// A PWM channel with its record: high time of period, in ns.
+struct NotedPwm {
+    inner: Struck<Box<dyn PwmOutput>>,
+    name: String,
+}
+
+impl PwmOutput for NotedPwm {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        if self.inner.control.strikes() {
+            self.inner.control.note(&self.name, &format!("cannot give {high_ns} of {period_ns} ns"));
+            return Err(PortError::new(FaultKind::Bus, "the channel does not answer"));
+        }
+        self.inner.control.note(&self.name, &format!("gives {high_ns} of {period_ns} ns"));
+        self.inner.inner.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        let found = self.inner.inner.found()?;
+        let text = found.map_or("nothing".to_owned(), |(period, high)| format!("{high} of {period} ns"));
+        self.inner.control.note(&self.name, &format!("reads {text}"));
+        Ok(found)
     }
 }

@@ -7,10 +7,12 @@
 pub mod clock;
 mod i2c;
 mod line;
+mod pwm;
 mod spi;
 
 pub use i2c::{I2cBus, I2cFaults};
 pub use line::Line;
+pub use pwm::Pwm;
 pub use spi::SpiSlot;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -14,6 +14,7 @@ const COMMON: &[&str] = &[
     "bus",
     "address",
     "line",
+    "pin",
     "port",
     "pwm",
     "host",

@@ -2,16 +2,19 @@
 
 mod edges;
 mod errno;
-mod gpio;
+pub(super) mod gpio;
 mod i2c;
+pub(super) mod pwm;
 mod serial;
 mod spi;
 
 use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
-use crate::config::{LineName, Link};
+use crate::config::{LineName, Link, PwmName};
+use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, SerialSettings,
+    SpiPort, SpiSettings,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +58,20 @@ impl Bus for Linux {
 
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
         gpio::holder(line)
+    }
+
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        match channel {
+            PwmName::Channel { chip, channel } => pwm::open(chip, *channel),
+            PwmName::Line(line) => {
+                let message = format!("no pulses on {line} here: name a channel, `{{ chip: pwmchip0, channel: 0 }}`");
+                Err(PortError::new(FaultKind::Rejected, message))
+            }
+        }
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        edges::watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
