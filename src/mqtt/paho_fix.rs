@@ -16,7 +16,7 @@
 //! on, as Mosquitto does by default, holds back the next small packet until then. So after each publish that will be
 //! acknowledged we end that hope.
 //!
-//! **OpenSSL for those who do not want it.** With its first client the library starts OpenSSL, for `mqtt://` too: 1.5 MB of
+//! **OpenSSL for those who do not want it.** With its first client the library starts OpenSSL, for `mqtt://` too: 1.8 MB of
 //! memory. Since version 1.1.0 OpenSSL starts itself when it is first used, so we tell the library not to. Its own setting
 //! for that, because starting it later, but once, is not enough: with its last client the library frees what it made when it
 //! started OpenSSL, and each next time would free it again.
