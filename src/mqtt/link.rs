@@ -251,7 +251,8 @@ impl Link {
         self.pause = SHORTEST_PAUSE;
         self.why = None;
         self.connection += 1;
-        self.unanswered = 0;
+        // One more, until all is begun: answers can be here already, and it shall be told once.
+        self.unanswered = 1;
         for filter in self.unwanted.clone() {
             self.unsubscribe(&filter);
         }
@@ -267,6 +268,7 @@ impl Link {
         }
         self.shared.line().open(self.client.clone(), self.connection);
         self.shared.lock().queue.connected();
+        self.unanswered -= 1;
         if self.unanswered == 0 {
             self.tell(Event::Connected);
         }
