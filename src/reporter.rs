@@ -162,8 +162,12 @@ impl Reporter {
 
     /// A message that is not a state.
     pub fn send(&self, topic: String, payload: &Json, correlation: Option<Bytes>) {
-        let payload = Bytes::from(payload.to_string());
-        self.outbox.send(Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation });
+        self.outbox.send(message(topic, payload, correlation));
+    }
+
+    /// The same on a worker: see [`Outbox::send_now`].
+    pub fn send_now(&self, topic: String, payload: &Json, correlation: Option<Bytes>) {
+        self.outbox.send_now(message(topic, payload, correlation));
     }
 
     /// Publishes `B/A/agent`.
@@ -215,4 +219,9 @@ impl Reporter {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entity>> {
         self.entities.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn message(topic: String, payload: &Json, correlation: Option<Bytes>) -> Outgoing {
+    let payload = Bytes::from(payload.to_string());
+    Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation }
 }

@@ -120,9 +120,16 @@ impl Acting {
         let now = Instant::now();
         let mut body = self.shared.lock();
         let result = change(&mut body, now);
-        self.shared.finish(body, now);
+        self.shared.finish(body, now, Place::Elsewhere);
         result
     }
+}
+
+/// Where something is told: a worker may wait for the connection, and everybody else must not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Worker,
+    Elsewhere,
 }
 
 /// What the handles, the workers and the timer share.
@@ -145,7 +152,7 @@ impl Shared {
         let now = Instant::now();
         let mut body = self.lock();
         let late = body.returned(id, number, returned, now);
-        self.finish(body, now);
+        self.finish(body, now, Place::Worker);
         drop(late);
     }
 
@@ -159,7 +166,7 @@ impl Shared {
         body.timer = until;
         // Whoever tells for this long does not come back.
         let told = !body.telling;
-        self.finish(body, now);
+        self.finish(body, now, Place::Elsewhere);
         (until, told)
     }
 
@@ -172,7 +179,7 @@ impl Shared {
     }
 
     /// To be called after each change: begins what the gate wants, and tells what there is to tell.
-    fn finish<'a>(&'a self, mut body: MutexGuard<'a, Body>, now: Instant) {
+    fn finish<'a>(&'a self, mut body: MutexGuard<'a, Body>, now: Instant, place: Place) {
         self.begin(&mut body, now);
         // Only one tells at a time, so that everything is told in its order; whoever comes meanwhile leaves it to him.
         if body.telling {
@@ -181,7 +188,7 @@ impl Shared {
         body.telling = true;
         while let Some(news) = body.news.pop_front() {
             drop(body);
-            self.tell(news);
+            self.tell(news, place);
             body = self.lock();
         }
         body.telling = false;
@@ -195,12 +202,12 @@ impl Shared {
         }
     }
 
-    fn tell(&self, news: News) {
+    fn tell(&self, news: News, place: Place) {
         match news {
             News::Well(actuator) => self.reporter.well(&actuator),
             News::Fault { actuator, fault, pause } => self.reporter.fault(&actuator, &fault, true, pause),
             News::Gate(Action::Answer { actuator, outcome, route }) => {
-                self.answer(&actuator, &outcome, route);
+                self.answer(&actuator, &outcome, route, place);
             }
             News::State { actuator, value, by, id, readings } => {
                 self.state(&actuator, &value, by, id.as_deref(), &readings);
@@ -225,7 +232,7 @@ impl Shared {
     }
 
     /// Sends the result of a command.
-    fn answer(&self, actuator: &str, outcome: &Outcome, route: Route) {
+    fn answer(&self, actuator: &str, outcome: &Outcome, route: Route, place: Place) {
         let mut result = Map::new();
         result.insert("id".into(), json!(outcome.id));
         result.insert("status".into(), json!(outcome.status()));
@@ -237,9 +244,10 @@ impl Shared {
             result.insert("message".into(), json!(message));
         }
         let result = result.into();
-        self.reporter.send(self.reporter.topics().result(actuator), &result, None);
+        let send = if place == Place::Worker { Reporter::send_now } else { Reporter::send };
+        send(&self.reporter, self.reporter.topics().result(actuator), &result, None);
         if let Some((topic, correlation)) = route {
-            self.reporter.send(topic, &result, correlation);
+            send(&self.reporter, topic, &result, correlation);
         }
     }
 }

@@ -98,6 +98,8 @@ impl Client {
         if !paho_fix::in_force() {
             return Err(Error::Unguarded);
         }
+        #[cfg(feature = "tls")]
+        paho_fix::leave_openssl();
         check_urls(&settings.urls)?;
         for topic in subscriptions.iter().map(|(filter, _)| filter.as_str()).chain(will_topic) {
             if topic.is_empty() || topic.contains('\0') {

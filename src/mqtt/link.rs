@@ -1,7 +1,8 @@
 //! The thread of the connection: connects, subscribes, publishes, and learns what became of it.
 //!
-//! Every call into the library is made here, since each may wait for the library's global lock. What its callbacks have
-//! to tell comes as signals.
+//! Every call into the library is made here, since each may wait for the library's global lock; but for workers that
+//! publish what they have to tell themselves ([`Outbox::send_now`](super::outbox::Outbox::send_now)), which is followed here
+//! all the same. What the library's callbacks have to tell comes as signals.
 //!
 //! Each connection has a client of the library of its own. One that was used again would keep what it had not written
 //! when the connection broke, and send that before what a broker that lost the session makes fail: messages would
@@ -9,11 +10,10 @@
 //! old place. The session at the broker lives on all the same, for what others send meanwhile.
 
 use super::client::CONNECT_TIMEOUT;
-use super::message::{Event, Outgoing, Protocol, Settings};
+use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
 use paho_mqtt::{
-    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, MessageBuilder, Properties,
-    PropertyCode, QoS, Token,
+    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, Properties, PropertyCode, QoS, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
@@ -28,7 +28,7 @@ use tracing::{debug, info, warn};
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause: a broker that comes back finds its agents within this, spread over half of it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How soon to try again what the library or a full channel did not take.
+/// How soon to try again what a full channel did not take.
 const MOMENT: Duration = Duration::from_millis(100);
 /// How long the goodbye may take, each step.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -73,8 +73,6 @@ pub(super) struct Link {
     unanswered: usize,
     /// What happened last to the connection, if the channel was full then.
     untold: Option<Event>,
-    /// Nothing is published before.
-    held_until: Option<Instant>,
     overrun_logged: Option<Instant>,
     stop: Option<Instant>,
 }
@@ -106,7 +104,7 @@ enum Task {
     Hear(Vec<Signal>),
     Tell,
     Connect,
-    Publish(u64, Outgoing),
+    Publish,
     End,
 }
 
@@ -142,7 +140,6 @@ impl Link {
             connection: 0,
             unanswered: 0,
             untold: None,
-            held_until: None,
             overrun_logged: None,
             stop: None,
         })
@@ -158,7 +155,7 @@ impl Link {
                     }
                 }
                 Task::Connect => self.connect(),
-                Task::Publish(number, message) => self.publish(number, message),
+                Task::Publish => self.shared.line().publish(&self.shared),
                 Task::End => return self.end(),
             }
         }
@@ -188,14 +185,11 @@ impl Link {
                 Phase::Waiting(at) => Some(at),
                 Phase::Connecting | Phase::Connected => None,
             };
-            self.held_until = self.held_until.filter(|until| *until > now);
-            if connected
-                && self.held_until.is_none()
-                && let Some((number, message)) = state.queue.next()
-            {
-                return Task::Publish(number, message);
+            let held_until = state.held_until.filter(|until| *until > now);
+            if held_until.is_none() && state.queue.is_ready() {
+                return Task::Publish;
             }
-            let until = [told_at, self.stop, connect_at, self.held_until].into_iter().flatten().min();
+            let until = [told_at, self.stop, connect_at, held_until].into_iter().flatten().min();
             state = shared.wait(state, until);
         }
     }
@@ -207,6 +201,12 @@ impl Link {
                     self.follow(number, operation);
                 }
             }
+            Signal::Published { connection, number, token }
+                if connection == self.connection && matches!(self.phase, Phase::Connected) =>
+            {
+                self.start(Operation::Publish(number, token));
+            }
+            Signal::Published { number, .. } => self.shared.lock().queue.lost(number),
             Signal::Closing(why) => self.why = Some(why),
             Signal::Lost => self.lose(),
             Signal::Overrun => {
@@ -251,7 +251,8 @@ impl Link {
         self.pause = SHORTEST_PAUSE;
         self.why = None;
         self.connection += 1;
-        self.unanswered = 0;
+        // One more, until all is begun: answers can be here already, and it shall be told once.
+        self.unanswered = 1;
         for filter in self.unwanted.clone() {
             self.unsubscribe(&filter);
         }
@@ -265,7 +266,9 @@ impl Link {
         {
             self.start(Operation::Greeting(token));
         }
+        self.shared.line().open(self.client.clone(), self.connection);
         self.shared.lock().queue.connected();
+        self.unanswered -= 1;
         if self.unanswered == 0 {
             self.tell(Event::Connected);
         }
@@ -286,18 +289,6 @@ impl Link {
         if matches!(self.phase, Phase::Connected) {
             let token = self.client.unsubscribe(filter);
             self.start(Operation::Unsubscribe { filter: filter.to_owned(), token });
-        }
-    }
-
-    fn publish(&mut self, number: u64, message: Outgoing) {
-        match self.client.try_publish(to_library(message)) {
-            Ok(token) => self.start(Operation::Publish(number, token)),
-            Err(error) => {
-                // The connection has just been lost, which a signal will tell.
-                debug!("not published: {error}");
-                self.held_until = Some(Instant::now() + MOMENT);
-                self.shared.lock().queue.lost(number);
-            }
         }
     }
 
@@ -366,7 +357,10 @@ impl Link {
         }
         match (self.make_client)() {
             // The new one is made before the old one goes: the library ends its threads with its last client.
-            Ok(client) => drop(std::mem::replace(&mut self.client, client)),
+            Ok(client) => {
+                self.shared.line().close();
+                drop(std::mem::replace(&mut self.client, client));
+            }
             Err(error) => return warn!("no connection to the broker any more: {error}"),
         }
         take_back(&self.shared, self.operations.drain());
@@ -410,6 +404,7 @@ impl Link {
                 self.phase = Phase::Connected;
             }
         }
+        self.shared.line().close();
         if matches!(self.phase, Phase::Connected) {
             self.say_goodbye();
         }
@@ -417,7 +412,12 @@ impl Link {
         // No callback comes after this.
         drop(client);
         take_back(&shared, operations);
-        shared.lock().signals.clear();
+        let mut state = shared.lock();
+        for signal in std::mem::take(&mut state.signals) {
+            if let Signal::Published { number, .. } = signal {
+                state.queue.lost(number);
+            }
+        }
     }
 
     fn say_goodbye(&self) {
@@ -449,31 +449,6 @@ fn take_back(shared: &Shared, operations: impl IntoIterator<Item = (u64, Operati
             state.queue.lost(number);
         }
     }
-}
-
-fn to_library(message: Outgoing) -> Message {
-    let mut properties = Properties::new();
-    if let Some(expiry) = message.expiry {
-        // Whole seconds: rather a bit longer than not at all.
-        let seconds = expiry.as_secs() + u64::from(expiry.subsec_nanos() > 0);
-        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        let _ = properties.push_u32(PropertyCode::MessageExpiryInterval, seconds);
-    }
-    if let Some(correlation) = message.correlation {
-        let _ = properties.push_binary(PropertyCode::CorrelationData, Vec::from(correlation));
-    }
-    let qos = match message.qos {
-        0 => QoS::AtMostOnce,
-        1 => QoS::AtLeastOnce,
-        _ => QoS::ExactlyOnce,
-    };
-    MessageBuilder::new()
-        .topic(message.topic)
-        .payload(message.payload)
-        .qos(qos)
-        .retained(message.retained)
-        .properties(properties)
-        .finalize()
 }
 
 /// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.

@@ -2,6 +2,7 @@
 
 mod client;
 pub mod discovery;
+mod line;
 mod link;
 pub mod message;
 mod outbox;

@@ -1,10 +1,13 @@
 //! The outbox: what waits until the broker has acknowledged it.
 
+use super::line::Line;
 use super::message::Outgoing;
-use super::queue::{Limits, Queue};
+use super::queue::{Limits, Number, Queue};
 use crate::config::Store;
 use bytes::Bytes;
+use paho_mqtt::DeliveryToken;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +16,10 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// A handle of the outbox; all of its clones are the same outbox.
 ///
-/// No method waits for the network, and all may be called from any thread, before there is a connection too. What was
-/// given is kept until the broker has acknowledged it, and sent again when that fails: receivers may see it twice.
-#[derive(Clone, Debug)]
+/// No method waits for the network, and all but [`send_now`](Self::send_now) may be called from any thread, before there is
+/// a connection too. What was given is kept until the broker has acknowledged it, and sent again when that fails: receivers
+/// may see it twice.
+#[derive(Clone)]
 pub struct Outbox {
     shared: Arc<Shared>,
 }
@@ -42,8 +46,14 @@ pub struct OutboxStatus {
 impl Outbox {
     /// An empty outbox with these bounds.
     pub fn new(limits: Limits) -> Self {
-        let state = State { queue: Queue::new(limits), signals: VecDeque::new(), round: Instant::now() };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
+        let state = State {
+            queue: Queue::new(limits),
+            signals: VecDeque::new(),
+            waiting: false,
+            held_until: None,
+            round: Instant::now(),
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), line: Mutex::default() }) }
     }
 
     /// The newest state of an entity: retained on `topic`, QoS 1.
@@ -53,8 +63,9 @@ impl Outbox {
     /// [`Store::Latest`] a state that still waits gives way to a newer one. With [`Store::None`] nothing is kept while
     /// there is no connection.
     pub fn state(&self, topic: &str, payload: Bytes, store: Store) {
-        self.shared.lock().queue.state(topic, payload, store);
-        self.shared.changed.notify_one();
+        let mut state = self.shared.lock();
+        state.queue.state(topic, payload, store);
+        self.shared.wake(state);
     }
 
     /// A retained message of which only the newest counts. An empty payload clears the topic.
@@ -68,14 +79,29 @@ impl Outbox {
         let mut state = self.shared.lock();
         if !state.queue.is_known(topic) {
             state.queue.state(topic, payload, Store::Latest);
-            self.shared.changed.notify_one();
+            self.shared.wake(state);
         }
     }
 
     /// A message that is delivered once at least, within the bounds of the queue: when it is full, the oldest gives way.
     pub fn send(&self, message: Outgoing) {
+        let mut state = self.shared.lock();
+        state.queue.send(message);
+        self.shared.wake(state);
+    }
+
+    /// Like [`send`](Self::send), and what is next leaves on this thread, if nobody else is at it, rather than on that of
+    /// the connection: that spares the time in which that one wakes up. For threads that may wait for the library's lock:
+    /// never in a callback or a task.
+    pub fn send_now(&self, message: Outgoing) {
         self.shared.lock().queue.send(message);
-        self.shared.changed.notify_one();
+        if let Ok(mut line) = self.shared.line.try_lock() {
+            line.publish(&self.shared);
+        }
+        let state = self.shared.lock();
+        if state.queue.depth() > 0 {
+            self.shared.wake(state);
+        }
     }
 
     /// How it is doing.
@@ -109,26 +135,36 @@ impl Outbox {
     }
 }
 
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Outbox").field(&self.status()).finish()
+    }
+}
+
 /// What the outbox, the library's callbacks and the thread of the connection share.
-#[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    line: Mutex<Line>,
 }
 
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) signals: VecDeque<Signal>,
+    /// Whether the thread of the connection waits, and nobody has woken it yet.
+    waiting: bool,
+    /// Nothing is published before.
+    pub(super) held_until: Option<Instant>,
     /// When the thread of the connection last asked for something to do.
     pub(super) round: Instant,
 }
 
 /// What the thread of the connection is told.
-#[derive(Debug)]
 pub(super) enum Signal {
     /// The operation with this number is complete.
     Complete(u64),
+    /// What has this number in the queue was published on this connection.
+    Published { connection: u64, number: Number, token: DeliveryToken },
     /// The broker says that it will close the connection, and why.
     Closing(String),
     /// The connection is lost.
@@ -150,18 +186,40 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The way out. Whoever has it may wait for the library, so callbacks must not take it, nor whoever holds the lock.
+    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
-        let signals = &mut self.lock().signals;
+        let mut state = self.lock();
         // However many follow each other: they are counted elsewhere.
-        if !(matches!(signal, Signal::Overrun) && matches!(signals.back(), Some(Signal::Overrun))) {
-            signals.push_back(signal);
+        if !(matches!(signal, Signal::Overrun) && matches!(state.signals.back(), Some(Signal::Overrun))) {
+            state.signals.push_back(signal);
         }
-        self.changed.notify_one();
+        self.wake(state);
+    }
+
+    /// Wakes the thread of the connection, without the lock, since it takes that first. A wake-up is a system call, so there
+    /// is one only, however many have something for it meanwhile.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        if waiting {
+            self.changed.notify_one();
+        }
     }
 
     /// Waits for a change, until then at most, and not for longer than a round.
-    pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
+    pub(super) fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
         let limit = until.map_or(ROUND, |until| until.saturating_duration_since(Instant::now()).min(ROUND));
-        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+        state.waiting = true;
+        let mut state = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0;
+        state.waiting = false;
+        state
     }
 }

@@ -1,6 +1,6 @@
-//! Three defects of the bundled paho.mqtt.c (1.3.16), cured at the boundary between the library's object files.
+//! Four defects of the bundled paho.mqtt.c (1.3.16), cured at its boundary.
 //!
-//! `build.rs` makes the linker send the library's calls of two functions here; both call the original.
+//! For the first three, `build.rs` makes the linker send the library's calls of two functions here; both call the original.
 //!
 //! **A failed write frees memory twice.** When the socket write of a QoS 1 or 2 PUBLISH fails,
 //! `MQTTAsync_processCommand` frees topic and payload, though `MQTTProtocol_startPublish` has given both to the list of
@@ -15,6 +15,11 @@
 //! to acknowledge that, in the hope of sending it along with data that never come. A broker that leaves Nagle's algorithm
 //! on, as Mosquitto does by default, holds back the next small packet until then. So after each publish that will be
 //! acknowledged we end that hope.
+//!
+//! **OpenSSL for those who do not want it.** With its first client the library starts OpenSSL, for `mqtt://` too: 1.8 MB of
+//! memory. Since version 1.1.0 OpenSSL starts itself when it is first used, so we tell the library not to. Its own setting
+//! for that, because starting it later, but once, is not enough: with its last client the library frees what it made when it
+//! started OpenSSL, and each next time would free it again.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -44,6 +49,18 @@ pub fn in_force() -> bool {
     type Address = *const ();
     MQTTPacket_send_publish as Address == __wrap_MQTTPacket_send_publish as Address
         && MQTTProtocol_handlePublishes as Address == __wrap_MQTTProtocol_handlePublishes as Address
+}
+
+/// Leaves it to OpenSSL when to start. To be called before a client is made; a second call changes nothing.
+#[cfg(feature = "tls")]
+pub fn leave_openssl() {
+    unsafe extern "C" {
+        /// What `MQTTAsync_global_init` does with its option `do_openssl_init`. That one makes the library's locks anew
+        /// besides, which other clients of this process may hold.
+        fn SSLSocket_handleOpensslInit(by_library: c_int);
+    }
+    // SAFETY: it sets a number, which is read when the first client is made and when the last one is gone.
+    unsafe { SSLSocket_handleOpensslInit(0) };
 }
 
 const SOCKET_ERROR: c_int = -1; // Socket.h

@@ -105,6 +105,11 @@ impl Queue {
         self.in_flight.len()
     }
 
+    /// Whether there is something that can go now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.connected && self.in_flight.len() < self.limits.in_flight && self.depth() > 0
+    }
+
     /// Takes a message.
     pub(super) fn send(&mut self, message: Outgoing) {
         if !is_topic_name(&message.topic) {

@@ -1,0 +1,73 @@
+//! The way out: whoever has something to publish and may wait for the library, one at a time.
+
+use super::message::Outgoing;
+use super::outbox::{Shared, Signal};
+use paho_mqtt::{AsyncClient, Message, MessageBuilder, Properties, PropertyCode, QoS};
+use std::time::{Duration, Instant};
+use tracing::debug;
+
+/// How soon to try again what the library did not take.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// A connection, as long as there is one, and its number.
+#[derive(Default)]
+pub(super) struct Line {
+    client: Option<AsyncClient>,
+    connection: u64,
+}
+
+impl Line {
+    pub(super) fn open(&mut self, client: AsyncClient, connection: u64) {
+        (self.client, self.connection) = (Some(client), connection);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.client = None;
+    }
+
+    /// Publishes what is next in the queue, if anything can go now. The thread of the connection is told, and follows it.
+    pub(super) fn publish(&mut self, shared: &Shared) {
+        let Some(client) = &self.client else { return };
+        let mut state = shared.lock();
+        if state.held_until.is_some_and(|until| until > Instant::now()) {
+            return;
+        }
+        let Some((number, message)) = state.queue.next() else { return };
+        drop(state);
+        match client.try_publish(to_library(message)) {
+            Ok(token) => shared.signal(Signal::Published { connection: self.connection, number, token }),
+            Err(error) => {
+                // The connection has just been lost, which a signal will tell.
+                debug!("not published: {error}");
+                let mut state = shared.lock();
+                state.held_until = Some(Instant::now() + MOMENT);
+                state.queue.lost(number);
+            }
+        }
+    }
+}
+
+fn to_library(message: Outgoing) -> Message {
+    let mut properties = Properties::new();
+    if let Some(expiry) = message.expiry {
+        // Whole seconds: rather a bit longer than not at all.
+        let seconds = expiry.as_secs() + u64::from(expiry.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let _ = properties.push_u32(PropertyCode::MessageExpiryInterval, seconds);
+    }
+    if let Some(correlation) = message.correlation {
+        let _ = properties.push_binary(PropertyCode::CorrelationData, Vec::from(correlation));
+    }
+    let qos = match message.qos {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => QoS::ExactlyOnce,
+    };
+    MessageBuilder::new()
+        .topic(message.topic)
+        .payload(message.payload)
+        .qos(qos)
+        .retained(message.retained)
+        .properties(properties)
+        .finalize()
+}
