@@ -277,7 +277,8 @@ fn open_port(path: &Path) -> io::Result<File> {
 /// Waits until one of these can be read or is closed, or for so long; gives what `poll` says of each.
 fn wait<const N: usize>(files: &[RawFd; N], limit: Option<Duration>) -> io::Result<[libc::c_short; N]> {
     let mut polled = files.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    let milliseconds = limit.map_or(-1, |limit| libc::c_int::try_from(limit.as_millis() + 1).unwrap_or(libc::c_int::MAX));
+    let milliseconds =
+        limit.map_or(-1, |limit| libc::c_int::try_from(limit.as_millis() + 1).unwrap_or(libc::c_int::MAX));
     let length = libc::nfds_t::try_from(N).unwrap_or(0);
     // SAFETY: the pointer is to so many structures of ours.
     if unsafe { libc::poll(polled.as_mut_ptr(), length, milliseconds) } < 0 {

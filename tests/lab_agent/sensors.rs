@@ -25,16 +25,17 @@ fn what_is_measured_arrives() {
         let world = World::new(PARTS);
         let listener = world.listen();
         let mut agent = world.start(&listener);
-        for (celsius, percent, hectopascal, bed, volts) in
-            [(-12.5, 71.0, 987.0, 0.325, 3.3), (38.25, 12.5, 1031.0, 2.9, 0.125)]
+        for (celsius, percent, hectopascal, counts, volts) in
+            [(-12.5, 71.0, 987.0, 100, 3.3), (38.25, 12.5, 1031.0, 900, 0.125)]
         {
+            let bed = 3.3 * f64::from(counts) / 1024.0;
             let from = listener.mark();
             for entity in ["climate", "hall"] {
                 parts.stimulate(entity, "temperature", celsius).unwrap();
                 parts.stimulate(entity, "humidity", percent).unwrap();
                 parts.stimulate(entity, "pressure", hectopascal).unwrap();
             }
-            parts.stimulate("soil", "bed", bed).unwrap();
+            parts.stimulate("soil", "bed", bed + 0.001).unwrap();
             parts.stimulate("air", "temperature", celsius + 1.0).unwrap();
             parts.stimulate("air", "humidity", percent + 1.0).unwrap();
             parts.stimulate("volts", "battery", volts).unwrap();
@@ -45,7 +46,7 @@ fn what_is_measured_arrives() {
                 listener.about(from, entity, "humidity", percent, 0.1);
                 listener.about(from, entity, "pressure", hectopascal, 0.1);
             }
-            listener.about(from, "soil", "bed", bed, 0.004);
+            listener.about(from, "soil", "bed", bed, 0.002);
             listener.about(from, "air", "temperature", celsius + 1.0, 0.01);
             listener.about(from, "air", "humidity", percent + 1.0, 0.1);
             listener.about(from, "volts", "battery", volts, 0.001);
