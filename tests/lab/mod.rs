@@ -53,14 +53,11 @@ impl Lab {
         Some(Self { command })
     }
 
-    /// Runs a bash script in a guest of its own, with `share` as its `/host`. Exit status 124: it took too long.
-    pub fn run(&self, script: &str, share: &Path, timeout: Duration) -> Output {
-        Command::new(&self.command)
-            .args(["run", "--timeout", &timeout.as_secs().to_string(), "--share"])
-            .arg(share)
-            .args(["--", "bash", "-c", script])
-            .output()
-            .expect("the lab can be started")
+    /// Runs a bash script in a guest of its own, with these options of `lab run`.
+    pub fn run(&self, options: &[&str], script: &str) -> Output {
+        let mut command = Command::new(&self.command);
+        command.arg("run").args(options).args(["--", "bash", "-c", script]);
+        command.output().expect("the lab can be started")
     }
 }
 
@@ -77,12 +74,11 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
         return body();
     }
     let Some(lab) = Lab::find() else { return };
-    let share = tempfile::tempdir().unwrap();
     let executable = env::current_exe().unwrap();
     let executable = executable.to_str().unwrap().replace('\'', r"'\''");
     let script =
         format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
-    let output = lab.run(&script, share.path(), Duration::from_secs(180));
+    let output = lab.run(&["--timeout", "180"], &script);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // A name with a slip would run no test, successfully.
