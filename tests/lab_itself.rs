@@ -9,7 +9,7 @@ use std::process::Command;
 
 #[test]
 fn commands_are_run_as_they_are() {
-    let Some(lab) = Lab::find() else { return };
+    let Some(lab) = Lab::own() else { return };
     let share = tempfile::tempdir().unwrap();
     fs::write(share.path().join("in"), "from outside\n").unwrap();
     let script = "\
@@ -29,14 +29,14 @@ exit 7";
 
 #[test]
 fn what_takes_too_long_is_ended() {
-    let Some(lab) = Lab::find() else { return };
+    let Some(lab) = Lab::own() else { return };
     let output = lab.run(&["--timeout", "1"], "sleep 600");
     assert_eq!(output.status.code(), Some(124), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn a_guest_can_be_a_board() {
-    let Some(lab) = Lab::find() else { return };
+    let Some(lab) = Lab::own() else { return };
     let output = lab.run(
         &["--board", "raspberry-pi-4"],
         "tr '\\0' '\\n' < /proc/device-tree/model; lab-gpio list | grep -E 'GPIO(17|27) |ACT'",

@@ -2,7 +2,7 @@
 //!
 //! The lab is the folder `lab` of this repository, or the command that `HALYARD_LAB` names (itself, or the folder that it is
 //! in). Where its kernel was not built yet, a test prints that it was skipped, or fails where `HALYARD_LAB_REQUIRED=1`.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 #![allow(dead_code)] // every test binary has its own copy and uses its own part of it
 
 #[path = "../../lab/parts.rs"]
@@ -41,6 +41,14 @@ impl Lab {
             assert!(is_lab(&command), "HALYARD_LAB: {} is not the lab", command.display());
             return Some(Self { command });
         }
+        Self::own()
+    }
+
+    /// The one of this repository, or `None` with the reason printed.
+    ///
+    /// # Panics
+    /// When it cannot be used but has to be.
+    pub fn own() -> Option<Self> {
         let command = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/lab"));
         let kernel = Command::new(&command).arg("kernel").output().expect("the lab can be started");
         if !kernel.status.success() {
