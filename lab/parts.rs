@@ -46,7 +46,9 @@ impl Parts {
         let buses = Arc::new(Simulated::new(config));
         let sensors = config.sensors.iter().map(|sensor| (sensor.id.clone(), sensor.at.clone()));
         let actuators = config.actuators.iter().map(|actuator| (actuator.id.clone(), actuator.at.clone()));
-        let mut parts = Self { buses, places: sensors.chain(actuators).collect(), servers: Vec::new() };
+        let expanders = config.expanders.iter().map(|expander| (expander.id.clone(), expander.at.clone()));
+        let places = sensors.chain(actuators).chain(expanders).collect();
+        let mut parts = Self { buses, places, servers: Vec::new() };
         // A lab that has chips in the kernel lets them step aside.
         let _ = fs::write("/sys/module/labbus/parameters/take_all", "1");
         let device = File::options().read(true).write(true).open(DEVICE);
@@ -281,8 +283,11 @@ fn wait<const N: usize>(files: &[RawFd; N], limit: Option<Duration>) -> io::Resu
         limit.map_or(-1, |limit| libc::c_int::try_from(limit.as_millis() + 1).unwrap_or(libc::c_int::MAX));
     let length = libc::nfds_t::try_from(N).unwrap_or(0);
     // SAFETY: the pointer is to so many structures of ours.
-    if unsafe { libc::poll(polled.as_mut_ptr(), length, milliseconds) } < 0 {
-        return Err(io::Error::last_os_error());
+    while unsafe { libc::poll(polled.as_mut_ptr(), length, milliseconds) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
     Ok(polled.map(|file| file.revents))
 }

@@ -1,13 +1,15 @@
 //! Every driver once over a real device node, in the hardware lab: the program that is shipped reads what the model of the
-//! part was told.
+//! part was told, or drives it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // all of this file is a test
 
 mod lab;
 
-use halyard::config::{At, Source};
-use halyard_drivers::{Channel, DRIVERS, Driver, Role};
+use halyard::config::{ActuatorConfig, At, Board, Config, Source};
+use halyard_drivers::{Actuator, Channel, Control, DRIVERS, Driver, Role, Value};
 use serde_json::Value as Json;
-use std::process::{Command, Stdio};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -17,11 +19,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
 
 /// What is measured may be off by so much of the range: coarse for all parts but the one with ten bits.
 const RESOLUTION: f64 = 1e-3;
+/// Where the interrupts of expanders are.
+const GPIO: &str = "lab-gpio create > /dev/null";
 
-/// A sensor at a node.
+/// A part at a node.
 struct Node {
     driver: &'static Driver,
     at: At,
+    /// What it measures, if it does.
     channels: Vec<Channel>,
     /// The driver's example, with the driver's name for an id.
     stanza: String,
@@ -32,26 +37,57 @@ impl Node {
     fn of(driver: &'static Driver) -> Option<Self> {
         let (_, keys) = driver.example.split_once('\n').unwrap();
         let stanza = format!("- id: {}\n{keys}", driver.name);
-        let config = lab::config(&format!("{}:\n{stanza}", section(driver)));
-        let sensor = config.sensors.first()?;
-        let channels = match (&sensor.source, &sensor.at) {
-            (Source::Sampled { spec, .. }, At::I2c { .. } | At::Spi { .. }) => spec.channels(),
-            (Source::Serial { spec, .. }, At::Serial(_)) => spec.channels(),
-            // Further kinds of nodes come here, as soon as `Parts` or a module of the lab serves their models.
-            _ => return None,
+        let config = lab::config(&format!("{}:\n{stanza}", section(driver.role)));
+        let (at, channels) = match driver.role {
+            Role::Sensor => {
+                let sensor = &config.sensors[0];
+                let channels = match &sensor.source {
+                    Source::Sampled { spec, .. } => spec.channels(),
+                    Source::Serial { spec, .. } => spec.channels(),
+                    Source::Edges { .. } => return None,
+                };
+                (sensor.at.clone(), channels)
+            }
+            Role::Actuator => (config.actuators[0].at.clone(), Vec::new()),
+            Role::Expander => (config.expanders[0].at.clone(), Vec::new()),
         };
-        Some(Self { driver, at: sensor.at.clone(), channels, stanza })
+        // Further kinds of nodes come here, as soon as `Parts`, or a module of the lab, has models for them.
+        let is_served = matches!(at, At::I2c { .. } | At::Spi { .. } | At::Serial(_));
+        is_served.then_some(Self { driver, at, channels, stanza })
     }
 }
 
-fn section(driver: &Driver) -> &'static str {
-    match driver.role {
+fn section(role: Role) -> &'static str {
+    match role {
         Role::Sensor => "sensors",
         Role::Actuator => "actuators",
+        Role::Expander => "expanders",
     }
 }
 
-/// All that are to be read, in groups of different places.
+/// All with one of these roles.
+fn nodes(roles: &[Role]) -> Vec<Node> {
+    DRIVERS.iter().filter(|driver| roles.contains(&driver.role)).filter_map(|driver| Node::of(driver)).collect()
+}
+
+#[test]
+fn each_driver_is_here_or_elsewhere() {
+    let found: Vec<_> = DRIVERS.iter().filter(|driver| Node::of(driver).is_none()).map(|driver| driver.name).collect();
+    let named: Vec<_> = ELSEWHERE.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, named, "ELSEWHERE names those that are not tested here, and why, in the order of the list");
+}
+
+#[test]
+fn each_sensor_reads_its_part() {
+    lab::in_guest("each_sensor_reads_its_part", "", || {
+        let nodes = nodes(&[Role::Sensor]);
+        assert!(nodes.len() > 20);
+        let wrong: Vec<_> = groups(nodes).iter().flat_map(|group| read(group)).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
+
+/// All of them, in groups of different places.
 fn groups(nodes: Vec<Node>) -> Vec<Vec<Node>> {
     let mut groups: Vec<Vec<Node>> = Vec::new();
     for node in nodes {
@@ -63,54 +99,33 @@ fn groups(nodes: Vec<Node>) -> Vec<Vec<Node>> {
     groups
 }
 
-#[test]
-fn each_driver_is_here_or_elsewhere() {
-    let found: Vec<_> = DRIVERS.iter().filter(|driver| Node::of(driver).is_none()).map(|driver| driver.name).collect();
-    let named: Vec<_> = ELSEWHERE.iter().map(|(name, _)| *name).collect();
-    assert_eq!(found, named, "ELSEWHERE names those that cannot be read here, and why, in the order of the list");
-}
-
-#[test]
-fn each_driver_reads_its_part_over_a_device_node() {
-    lab::in_guest("each_driver_reads_its_part_over_a_device_node", "", || {
-        let nodes: Vec<_> = DRIVERS.iter().copied().filter_map(Node::of).collect();
-        let count = nodes.len();
-        let wrong: Vec<_> = groups(nodes).iter().flat_map(|group| read(group)).collect();
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        println!("{count} drivers");
-    });
-}
-
 /// Lets one channel of each part of a group measure something after the other; gives what is read otherwise.
 fn read(group: &[Node]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let stanzas: String = group.iter().map(|node| node.stanza.as_str()).collect();
-    let text = format!("agent: {{ id: lab }}\nmqtt: {{ url: mqtt://127.0.0.1 }}\nsensors:\n{stanzas}");
-    std::fs::write(folder.path().join("config.yaml"), &text).unwrap();
-    let parts = lab::connect(&format!("sensors:\n{stanzas}"));
+    let parts = lab::connect(&configure(folder.path(), &format!("sensors:\n{stanzas}")));
     let mut wrong = Vec::new();
     for turn in 0.. {
         let on_turn: Vec<_> = group.iter().filter_map(|node| Some((node, node.channels.get(turn)?))).collect();
         if on_turn.is_empty() {
             break;
         }
-        let told: Vec<_> = on_turn.iter().map(|(_, channel)| something(channel)).collect();
+        let range =
+            |channel: &Channel| channel.range.clone().unwrap_or_else(|| panic!("{} is no number", channel.name));
+        let told: Vec<_> = on_turn.iter().map(|(_, channel)| something(&range(channel))).collect();
         for ((node, channel), value) in on_turn.iter().zip(&told) {
             parts.stimulate(node.driver.name, &channel.name, *value).unwrap();
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
-        command.args(["read", "--json"]).args(on_turn.iter().map(|(node, _)| node.driver.name));
-        let output = command.current_dir(&folder).stdin(Stdio::null()).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        if !text.is_empty() {
-            wrong.push(text.trim_end().to_owned());
-        }
+        let names = on_turn.iter().map(|(node, _)| node.driver.name);
+        let output = halyard(folder.path(), ["read", "--json"].into_iter().chain(names));
+        wrong.extend(String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned));
         let states = serde_json::from_slice::<Json>(&output.stdout).unwrap()["states"].take();
         for ((node, channel), value) in on_turn.iter().zip(&told) {
             let found = &states[node.driver.name][channel.name.as_ref()];
-            let near = found.as_f64().is_some_and(|found| (found - value).abs() <= tolerance(channel));
             println!("{} {}: {value} is {found}", node.driver.name, channel.name);
-            if !near {
+            let shown = 10_f64.powi(-i32::from(channel.quantity.precision));
+            let tolerance = span(&range(channel)) * RESOLUTION + shown / 2.0;
+            if found.as_f64().is_none_or(|found| (found - value).abs() > tolerance) {
                 wrong.push(format!("{} at {} reads {} {found}, not {value}", node.driver.name, node.at, channel.name));
             }
         }
@@ -118,18 +133,73 @@ fn read(group: &[Node]) -> Vec<String> {
     wrong
 }
 
-fn span(channel: &Channel) -> (f64, f64) {
-    let range = channel.range.as_ref().unwrap_or_else(|| panic!("{} is no number", channel.name));
-    (*range.start(), range.end() - range.start())
+#[test]
+fn each_actuator_and_expander_is_driven() {
+    lab::in_guest("each_actuator_and_expander_is_driven", GPIO, || {
+        for node in nodes(&[Role::Actuator, Role::Expander]) {
+            drive(&node);
+        }
+    });
+}
+
+/// Drives a part, or a pin of an expander, by the program, and asks the part itself by a driver of our own.
+fn drive(node: &Node) {
+    let folder = tempfile::tempdir().unwrap();
+    let (name, section) = (node.driver.name, section(node.driver.role));
+    let user = match node.driver.role {
+        Role::Expander => {
+            format!("actuators: [ {{ id: lamp, driver: switch, line: {{ expander: {name}, pin: 3 }} }} ]\n")
+        }
+        _ => String::new(),
+    };
+    let config = configure(folder.path(), &format!("{section}:\n{}{user}", node.stanza));
+    let _parts = lab::connect(&config);
+    let config = lab::config(&config);
+    let actuator = &config.actuators[0];
+    let values = match actuator.spec.control() {
+        Control::Switch => vec![Value::Switch(false), Value::Switch(true)],
+        Control::Number { range, .. } => vec![Value::Number(something(&range))],
+    };
+    for value in values {
+        let output = halyard(folder.path(), ["set", actuator.id.as_str(), value.to_string().as_str()]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let found = ask(&config, actuator);
+        println!("{name}: {value} is {found}");
+        let is_same = match (&value, &found, actuator.spec.control()) {
+            (Value::Number(value), Value::Number(found), Control::Number { range, .. }) => {
+                (found - value).abs() <= span(&range) * RESOLUTION
+            }
+            _ => value == found,
+        };
+        assert!(is_same, "{name} at {} was driven to {value}, and gives {found}", node.at);
+    }
+}
+
+/// What the part gives.
+fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
+    let bus = halyard::bus::open(Board::Linux, config);
+    let wire = halyard::sensing::wire(bus.as_ref(), &actuator.at, None).unwrap();
+    let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
+    driver.read().unwrap().expect("a part that can be read back")
+}
+
+/// Writes a configuration with these sections; gives them.
+fn configure(folder: &Path, sections: &str) -> String {
+    let sections = format!("mqtt: {{ url: mqtt://127.0.0.1 }}\n{sections}");
+    std::fs::write(folder.join("config.yaml"), format!("agent: {{ id: lab }}\n{sections}")).unwrap();
+    sections
+}
+
+fn halyard<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn span(range: &RangeInclusive<f64>) -> f64 {
+    range.end() - range.start()
 }
 
 /// A value that no part has without being told.
-fn something(channel: &Channel) -> f64 {
-    let (start, span) = span(channel);
-    start + 0.37 * span
-}
-
-fn tolerance(channel: &Channel) -> f64 {
-    let shown = 10_f64.powi(-i32::from(channel.quantity.precision));
-    span(channel).1 * RESOLUTION + shown / 2.0
+fn something(range: &RangeInclusive<f64>) -> f64 {
+    range.start() + 0.37 * span(range)
 }

@@ -11,6 +11,7 @@ mod parts;
 pub use parts::Parts;
 
 use halyard::config::{At, Config};
+use halyard_drivers::pcf8574;
 use halyard_drivers::sim::{I2cFaults, I2cPart, Nack, Part, SharedPart};
 use std::env;
 use std::fs;
@@ -197,13 +198,15 @@ impl I2cPart for Garbled {
     }
 }
 
-/// NXP, PCF8574: eight lines, high after power-on. Every byte that is written to it is kept, with the time: nothing that
-/// happens on a line can be missed.
-struct Pcf8574(Arc<Mutex<Vec<(SystemTime, u8)>>>);
+/// A part on I2C of which every byte that is written to it is kept, with the time: nothing can be missed.
+struct Recorded<P> {
+    part: P,
+    written: Arc<Mutex<Vec<(SystemTime, u8)>>>,
+}
 
-impl Part for Pcf8574 {
-    fn stimulate(&mut self, _channel: &str, _value: f64) -> bool {
-        false
+impl<P: Part> Part for Recorded<P> {
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
+        self.part.stimulate(channel, value)
     }
 
     fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
@@ -211,15 +214,14 @@ impl Part for Pcf8574 {
     }
 }
 
-impl I2cPart for Pcf8574 {
+impl<P: Part> I2cPart for Recorded<P> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.0.lock().unwrap().extend(bytes.iter().map(|levels| (SystemTime::now(), *levels)));
-        Ok(())
+        self.written.lock().unwrap().extend(bytes.iter().map(|byte| (SystemTime::now(), *byte)));
+        self.part.i2c().unwrap().write(bytes)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        buffer.fill(self.0.lock().unwrap().last().map_or(0xFF, |(_, levels)| *levels));
-        Ok(())
+        self.part.i2c().unwrap().read(buffer)
     }
 }
 
@@ -235,7 +237,8 @@ impl Expander {
     pub fn connect(sections: &str) -> Self {
         let driven = Arc::default();
         let parts = connect(sections);
-        parts.place(&At::I2c { bus: 1, address: 0x20 }, Box::new(Pcf8574(Arc::clone(&driven))));
+        let part = Recorded { part: pcf8574::sim::Model::default(), written: Arc::clone(&driven) };
+        parts.place(&At::I2c { bus: 1, address: 0x20 }, Box::new(part));
         fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
         wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
         Self { driven, _parts: parts }
