@@ -225,23 +225,54 @@ impl<P: Part> I2cPart for Recorded<P> {
     }
 }
 
-/// In the guest: what hangs on the lines of a PCF8574, all of which are high at first: a GPIO chip, the first one, that the
-/// kernel's own driver makes of it.
+/// Bosch Sensortec, BST-BMP280-DS001: told apart from a BME280 by its identity register.
+#[derive(Default)]
+pub struct Bmp280 {
+    register: u8,
+}
+
+impl Part for Bmp280 {
+    fn stimulate(&mut self, _channel: &str, _value: f64) -> bool {
+        false
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Bmp280 {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.register = bytes.first().copied().unwrap_or(self.register);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        for (register, byte) in (self.register..=u8::MAX).zip(buffer) {
+            *byte = if register == 0xD0 { 0x58 } else { 0 };
+        }
+        Ok(())
+    }
+}
+
+/// In the guest: what hangs on the lines of a PCF8574 at 0x20, all of which are high at first.
 pub struct Expander {
     driven: Arc<Mutex<Vec<(SystemTime, u8)>>>,
-    _parts: Parts,
 }
 
 impl Expander {
-    /// Beside the parts of these sections of a configuration.
-    pub fn connect(sections: &str) -> Self {
+    /// Connects it.
+    pub fn connect(parts: &Parts) -> Self {
         let driven = Arc::default();
-        let parts = connect(sections);
         let part = Recorded { part: pcf8574::sim::Model::default(), written: Arc::clone(&driven) };
         parts.place(&At::I2c { bus: 1, address: 0x20 }, Box::new(part));
+        Self { driven }
+    }
+
+    /// Lets the kernel make a GPIO chip of it, the first one.
+    pub fn give_to_the_kernel(&self) {
         fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
         wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
-        Self { driven, _parts: parts }
     }
 
     /// All that was ever driven: when, and the levels of all lines.

@@ -1,12 +1,12 @@
 //! What goes wrong with one part is that part's own affair, and passes.
 
-use super::lab::{Garbled, Outside, Parts, command, connect, knob, set_absent, wait_until};
+use super::lab::{Bmp280, Garbled, Outside, Parts, command, connect, knob, set_absent, wait_until};
 use super::scenario;
 use super::sensors::PARTS;
 use super::world::{Listener, World};
 use halyard::config::At;
-use halyard_drivers::sim::{I2cPart, Nack, Part};
-use halyard_drivers::{Spec, bme280};
+use halyard_drivers::bme280;
+use halyard_drivers::sim::Part;
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
 
@@ -88,43 +88,18 @@ fn wrong_checksums(listener: &Listener, parts: &Parts) {
     assert_eq!(offline(listener, from), ["air/availability"]);
 }
 
-/// Bosch Sensortec, BST-BMP280-DS001: told apart from a BME280 by the register 0xD0. All of this one's hold the same.
-struct Bmp280;
-
-impl Part for Bmp280 {
-    fn stimulate(&mut self, _channel: &str, _value: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Bmp280 {
-    fn write(&mut self, _bytes: &[u8]) -> Result<(), Nack> {
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        buffer.fill(0x58);
-        Ok(())
-    }
-}
-
 /// A BMP280 is plugged in where the BME280 was, and a BME280 again.
 fn another_chip(listener: &Listener, parts: &Parts) {
-    let plug_in = |part| {
+    let plug_in = |part: Box<dyn Part>| {
         parts.place(&At::I2c { bus: 1, address: 0x76 }, part);
         set_absent(parts, "climate", false);
     };
-    let Spec::Sensor(bme280) = (bme280::DRIVER.defaults)() else { panic!("the BME280 is a sensor") };
     let from = listener.mark();
     set_absent(parts, "climate", true);
     listener.problem(from, "climate", "absent");
-    plug_in(Box::new(Bmp280));
+    plug_in(Box::new(Bmp280::default()));
     listener.problem(from, "climate", "wrong-chip");
-    plug_in(bme280.simulate().unwrap());
+    plug_in(Box::new(bme280::sim::Model::default()));
     listener.next(from, "climate/availability", "online");
     assert_eq!(offline(listener, from), ["climate/availability"]);
 }

@@ -3,7 +3,7 @@
 //! Most of this is on the lines of a PCF8574: it keeps its levels when nobody has them open, as the chip of a Raspberry
 //! Pi does and the lab's own GPIO chips do not, and what was ever driven is on record.
 
-use super::lab::{Expander, Outside, wait_until};
+use super::lab::{Expander, Outside, connect, wait_until};
 use super::world::World;
 use super::{guest, scenario};
 use std::time::{Duration, SystemTime};
@@ -68,7 +68,9 @@ actuators:
 #[test]
 fn lines_are_driven_when_they_should_be() {
     guest("outputs::lines_are_driven_when_they_should_be", "", || {
-        let lines = Expander::connect(&format!("sensors: [ {HALL} ]"));
+        let parts = connect(&format!("sensors: [ {HALL} ]"));
+        let lines = Expander::connect(&parts);
+        lines.give_to_the_kernel();
         let mut world = World::new(PARTS);
         start(&world, &lines);
         let before = commands_by_hand(&world, &lines);
@@ -226,7 +228,9 @@ fn reload(world: &World, lines: &Expander) {
 #[test]
 fn interlocked_lines_are_never_on_together() {
     guest("outputs::interlocked_lines_are_never_on_together", "", || {
-        let lines = Expander::connect("");
+        let parts = connect("");
+        let lines = Expander::connect(&parts);
+        lines.give_to_the_kernel();
         let world = World::new(
             "\
 actuators:
