@@ -97,9 +97,9 @@ fn another_chip(listener: &Listener, parts: &Parts) {
     let from = listener.mark();
     set_absent(parts, "climate", true);
     listener.problem(from, "climate", "absent");
-    plug_in(Box::new(Bmp280::default()));
+    plug_in(Box::<Bmp280>::default());
     listener.problem(from, "climate", "wrong-chip");
-    plug_in(Box::new(bme280::sim::Model::default()));
+    plug_in(Box::<bme280::sim::Model>::default());
     listener.next(from, "climate/availability", "online");
     assert_eq!(offline(listener, from), ["climate/availability"]);
 }

@@ -49,12 +49,12 @@ sensors:
         assert!(expander.driven().is_empty(), "something was written to the PCF8574");
 
         // Another part in its place is not taken for it.
-        parts.place(&At::I2c { bus: 1, address: 0x76 }, Box::new(Bmp280::default()));
+        parts.place(&At::I2c { bus: 1, address: 0x76 }, Box::<Bmp280>::default());
         let found: Json = serde_json::from_str(&world.halyard("scan", &["--json"]).1).unwrap();
         let other = found["i2c"].as_array().unwrap().iter().find(|entry| entry["address"] == 0x76).unwrap();
         assert_eq!(other["driver"], Json::Null);
         assert!(other["said"].to_string().contains("0xd0 holds 0x58"), "{found:#}");
-        parts.place(&At::I2c { bus: 1, address: 0x76 }, Box::new(bme280::sim::Model::default()));
+        parts.place(&At::I2c { bus: 1, address: 0x76 }, Box::<bme280::sim::Model>::default());
 
         // What the kernel has is not touched.
         expander.give_to_the_kernel();
