@@ -5,6 +5,7 @@
 mod lab;
 
 use halyard::config::{ActuatorConfig, At, Board, Config, Source};
+use halyard::sensing::{Wants, wire};
 use halyard_drivers::{Actuator, Channel, Control, DRIVERS, Driver, Role, Value};
 use serde_json::Value as Json;
 use std::ops::RangeInclusive;
@@ -14,6 +15,12 @@ use std::process::{Command, Output, Stdio};
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
+    ("fan", "a channel of pwmchip0: lab_bus, pwm"),
+    ("light", "a channel of pwmchip0: lab_agent, outputs"),
+    ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
+    ("register", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
+    ("registers", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
+    ("servo", "a channel of pwmchip0: lab_bus, pwm"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
 ];
 
@@ -157,8 +164,8 @@ fn drive(node: &Node) {
     let config = lab::config(&config);
     let actuator = &config.actuators[0];
     let values = match actuator.spec.control() {
-        Control::Switch => vec![Value::Switch(false), Value::Switch(true)],
         Control::Number { range, .. } => vec![Value::Number(something(&range))],
+        _ => vec![Value::Switch(false), Value::Switch(true)],
     };
     for value in values {
         let output = halyard(folder.path(), ["set", actuator.id.as_str(), value.to_string().as_str()]);
@@ -178,7 +185,7 @@ fn drive(node: &Node) {
 /// What the part gives.
 fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
     let bus = halyard::bus::open(Board::Linux, config);
-    let wire = halyard::sensing::wire(bus.as_ref(), &actuator.at, None).unwrap();
+    let wire = wire(bus.as_ref(), &actuator.at, Wants::of_actuator(actuator.spec.as_ref())).unwrap();
     let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
     driver.read().unwrap().expect("a part that can be read back")
 }
