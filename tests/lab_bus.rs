@@ -11,7 +11,7 @@ use halyard::bus::{Bus, Edges, Linux};
 use halyard::config::{LineName, PwmName};
 use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, Pull, PwmOutput, SpiPort, SpiSettings};
 use halyard_drivers::{Edge, FaultKind};
-use lab::{Outside, command, in_guest, knob, wait_until};
+use lab::{Outside, command, connect, in_guest, knob, wait_until};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
@@ -21,6 +21,7 @@ const GPIO: &str = "lab-gpio create > /dev/null";
 /// Address and identity of the BME280.
 const BME280: u8 = 0x76;
 const IDENTITY: (u8, u8) = (0xD0, 0x60);
+const CLIMATE: &str = "sensors: [ { id: climate, driver: bme280, bus: i2c-1, address: 0x76 } ]";
 
 fn identity(port: &mut I2cPort) -> Result<u8, PortError> {
     let mut byte = [0];
@@ -51,6 +52,7 @@ fn run(test: impl Future<Output = ()>) {
 #[test]
 fn i2c_transfers() {
     in_guest("i2c_transfers", "", || {
+        let _parts = connect(CLIMATE);
         let mut port = Linux::new().i2c(1, BME280).unwrap();
         assert_eq!(identity(&mut port).unwrap(), IDENTITY.1);
 
@@ -75,6 +77,7 @@ fn i2c_transfers() {
 #[test]
 fn i2c_faults() {
     in_guest("i2c_faults", "", || {
+        let parts = connect(CLIMATE);
         let bus = Linux::new();
         let mut port = bus.i2c(1, BME280).unwrap();
         for (errno, text) in [(6, "no acknowledge (ENXIO)"), (121, "no acknowledge (EREMOTEIO)")] {
@@ -97,10 +100,11 @@ fn i2c_faults() {
         std::fs::write("/sys/bus/i2c/devices/i2c-1/delete_device", "0x76").unwrap();
         assert_eq!(identity(&mut taken).unwrap(), IDENTITY.1, "the address is free");
 
-        drop((port, taken));
+        drop((port, taken, parts));
         command("rmmod", &["labbus"]);
         let gone = bus.i2c(1, BME280).err().unwrap();
         command("modprobe", &["labbus", "i2c_nr=1", "spi_nr=0"]);
+        let _parts = connect(CLIMATE);
         assert_eq!(gone.kind, FaultKind::Absent);
         assert_eq!(identity(&mut bus.i2c(1, BME280).unwrap()).unwrap(), IDENTITY.1, "the adapter is back");
 
@@ -112,23 +116,32 @@ fn i2c_faults() {
 
 #[test]
 fn a_conversion_does_not_hold_the_bus() {
-    // A light meter at 0x23 beside the BME280.
-    in_guest("a_conversion_does_not_hold_the_bus", "lab-chips > /dev/null &", || {
+    in_guest("a_conversion_does_not_hold_the_bus", "", || {
         const LIGHT: u8 = 0x23;
+        let parts = connect(
+            "\
+sensors:
+  - { id: climate, driver: bme280, bus: i2c-1, address: 0x76 }
+  - { id: light, driver: bh1750, bus: i2c-1, address: 0x23 }",
+        );
+        parts.stimulate("light", "illuminance", 400.0).unwrap();
         let bus = Linux::new();
         let (mut climate, mut light) = (bus.i2c(1, BME280).unwrap(), bus.i2c(1, LIGHT).unwrap());
-        wait_until("light meter", || light.read(LIGHT, &mut [0]).is_ok());
         let (converting, converts) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                light.write(LIGHT, &[0x10]).unwrap();
+                for command in [0x01, 0x10] {
+                    light.write(LIGHT, &[command]).unwrap();
+                }
                 converting.send(()).unwrap();
                 // The conversion takes until the other device has had its turn.
                 is_done.recv_timeout(Duration::from_secs(30)).expect("the other device got the bus");
-                let mut counts = [0; 2];
-                light.read(LIGHT, &mut counts).unwrap();
-                assert_eq!(u16::from_be_bytes(counts), 480);
+                wait_until("end of the conversion", || {
+                    let mut counts = [0; 2];
+                    light.read(LIGHT, &mut counts).unwrap();
+                    u16::from_be_bytes(counts) == 480
+                });
             });
             converts.recv_timeout(Duration::from_secs(30)).unwrap();
             assert_eq!(identity(&mut climate).unwrap(), IDENTITY.1);
@@ -146,6 +159,12 @@ fn spi_transfers() {
         port.transaction(&mut operations).map(|()| byte[0])
     }
     in_guest("spi_transfers", "", || {
+        let parts = connect(
+            "\
+sensors:
+  - { id: climate, driver: bme280, bus: spi0.0 }
+  - { id: soil, driver: mcp3008, bus: spi0.1, reference: 4.096, channels: { bed: 3, pot: 7 } }",
+        );
         let bus = Linux::new();
         let settings = SpiSettings { mode: MODE_0, max_hz: 1_000_000 };
         // Selected from the first operation to the last, and let go between transactions.
@@ -154,7 +173,8 @@ fn spi_transfers() {
         assert_eq!(identity(&mut climate).unwrap(), IDENTITY.1);
 
         let mut converter = bus.spi(0, 1, settings).unwrap();
-        knob("mcp3", 682);
+        parts.stimulate("soil", "bed", 0.004 * 682.5).unwrap();
+        parts.stimulate("soil", "pot", 4.1).unwrap();
         let mut bytes = [0x01, 0x80 | 3 << 4, 0];
         converter.transfer_in_place(&mut bytes).unwrap();
         assert_eq!(u16::from_be_bytes([bytes[1] & 3, bytes[2]]), 682);

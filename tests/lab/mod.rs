@@ -1,16 +1,26 @@
 //! Tests in the hardware lab: a User Mode Linux kernel with real device nodes and simulated hardware behind them.
 //!
-//! The lab is the command that `HALYARD_LAB` names (itself, or the folder that it is in), else `lab` on the `PATH`. Without
-//! one a test prints that it was skipped, or fails where `HALYARD_LAB_REQUIRED=1`.
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+//! The lab is the folder `lab` of this repository, or the command that `HALYARD_LAB` names (itself, or the folder that it is
+//! in). Where its kernel was not built yet, a test prints that it was skipped, or fails where `HALYARD_LAB_REQUIRED=1`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 #![allow(dead_code)] // every test binary has its own copy and uses its own part of it
 
+#[path = "../../lab/parts.rs"]
+mod parts;
+
+pub use parts::Parts;
+
+use halyard::config::{At, Config};
+use halyard_drivers::pcf8574;
+use halyard_drivers::sim::{I2cFaults, I2cPart, Nack, Part, SharedPart};
 use std::env;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 /// In the guest's environment where a test runs itself there.
 const INSIDE: &str = "HALYARD_INSIDE_LAB";
@@ -26,34 +36,37 @@ impl Lab {
     /// # Panics
     /// When `HALYARD_LAB` names no lab, and when there is none but has to be.
     pub fn find() -> Option<Self> {
-        let found = match env::var_os("HALYARD_LAB") {
-            Some(path) => {
-                let path = PathBuf::from(path);
-                let command = if path.is_dir() { path.join("lab") } else { path };
-                assert!(is_lab(&command), "HALYARD_LAB: {} is not the lab", command.display());
-                Some(command)
-            }
-            None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
-                .map(|folder| folder.join("lab"))
-                .find(|command| is_lab(command)),
-        };
-        if found.is_none() {
-            let reason = "no hardware lab: set HALYARD_LAB to its command";
-            assert!(env::var("HALYARD_LAB_REQUIRED").as_deref() != Ok("1"), "{reason}");
-            // Past the capture of the test runner, which shows nothing of a test that passes.
-            std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
+        if let Some(path) = env::var_os("HALYARD_LAB") {
+            let path = PathBuf::from(path);
+            let command = if path.is_dir() { path.join("lab") } else { path };
+            assert!(is_lab(&command), "HALYARD_LAB: {} is not the lab", command.display());
+            return Some(Self { command });
         }
-        found.map(|command| Self { command })
+        Self::own()
     }
 
-    /// Runs a bash script in a guest of its own, with `share` as its `/host`. Exit status 124: it took too long.
-    pub fn run(&self, script: &str, share: &Path, timeout: Duration) -> Output {
-        Command::new(&self.command)
-            .args(["run", "--timeout", &timeout.as_secs().to_string(), "--share"])
-            .arg(share)
-            .args(["--", "bash", "-c", script])
-            .output()
-            .expect("the lab can be started")
+    /// The one of this repository, or `None` with the reason printed.
+    ///
+    /// # Panics
+    /// When it cannot be used but has to be.
+    pub fn own() -> Option<Self> {
+        let command = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/lab"));
+        let kernel = Command::new(&command).arg("kernel").output().expect("the lab can be started");
+        if !kernel.status.success() {
+            let reason = String::from_utf8_lossy(&kernel.stderr);
+            assert!(env::var("HALYARD_LAB_REQUIRED").as_deref() != Ok("1"), "{reason}");
+            // Past the capture of the test runner, which shows nothing of a test that passes.
+            std::io::stderr().write_all(format!("skipped: {reason}").as_bytes()).unwrap();
+            return None;
+        }
+        Some(Self { command })
+    }
+
+    /// Runs a bash script in a guest of its own, with these options of `lab run`.
+    pub fn run(&self, options: &[&str], script: &str) -> Output {
+        let mut command = Command::new(&self.command);
+        command.arg("run").args(options).args(["--", "bash", "-c", script]);
+        command.output().expect("the lab can be started")
     }
 }
 
@@ -70,12 +83,11 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
         return body();
     }
     let Some(lab) = Lab::find() else { return };
-    let share = tempfile::tempdir().unwrap();
     let executable = env::current_exe().unwrap();
     let executable = executable.to_str().unwrap().replace('\'', r"'\''");
     let script =
         format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
-    let output = lab.run(&script, share.path(), Duration::from_secs(180));
+    let output = lab.run(&["--timeout", "180"], &script);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // A name with a slip would run no test, successfully.
@@ -129,69 +141,143 @@ impl Outside {
     }
 }
 
-/// In the guest: the parts of `chips.py`.
-pub struct Chips {
-    process: Child,
-    folder: tempfile::TempDir,
+/// The configuration with these sections.
+pub fn config(sections: &str) -> Config {
+    let text = format!("agent: {{ id: lab }}\n{sections}\n");
+    halyard::config::parse(&text, "lab.yaml").unwrap_or_else(|report| panic!("{report}"))
 }
 
-impl Chips {
-    /// They answer when this returns.
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let models = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/chips.py");
-        let process = Command::new("lab-chips").arg(models).env("HALYARD_CHIPS", folder.path()).spawn().unwrap();
-        let reset = ["i2c", "/dev/i2c-1", "0x44", "w:94"];
-        wait_until("chips", || Command::new("lab-io").args(reset).output().unwrap().status.success());
-        Self { process, folder }
-    }
+/// In the guest: connects the parts of these sections of a configuration.
+pub fn connect(sections: &str) -> Parts {
+    Parts::connect(&config(sections)).unwrap()
+}
 
-    /// Sets what a part measures, or what goes wrong with it.
-    pub fn set(&self, name: &str, value: f64) {
-        let new = self.folder.path().join("new");
-        fs::write(&new, value.to_string()).unwrap();
-        fs::rename(new, self.folder.path().join(name)).unwrap();
-    }
+/// In the guest: takes a part away from its I2C bus, or brings it back.
+pub fn set_absent(parts: &Parts, id: &str, absent: bool) {
+    parts.set_faults(id, I2cFaults { absent, ..I2cFaults::default() }).unwrap();
+}
 
-    /// What [`set`](Self::set) has set, or the part has left of it.
-    pub fn get(&self, name: &str) -> f64 {
-        fs::read_to_string(self.folder.path().join(name)).unwrap().trim().parse().unwrap()
-    }
+/// A part on I2C of which a few answers arrive with a wrong bit.
+pub struct Garbled {
+    part: SharedPart,
+    left: Arc<AtomicU32>,
+}
 
-    /// Lets the kernel make a GPIO chip, the first one, of the PCF8574, all of whose lines are high.
-    pub fn expander(&self) -> Expander {
-        fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
-        wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
-        Expander(self.log("pcf8574"))
-    }
-
-    /// Where what was written to a part is noted, from the first time on.
-    pub fn log(&self, part: &str) -> PathBuf {
-        self.folder.path().join(format!("{part}.log"))
+impl Garbled {
+    /// Lets the part with this id and address on the first bus be one; gives how many of its next answers are wrong.
+    pub fn part(parts: &Parts, id: &str, address: u8) -> Arc<AtomicU32> {
+        let left = Arc::default();
+        let part = Self { part: parts.part(id).unwrap(), left: Arc::clone(&left) };
+        parts.place(&At::I2c { bus: 1, address }, Box::new(part));
+        left
     }
 }
 
-impl Drop for Chips {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Part for Garbled {
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
+        self.part.stimulate(channel, value)
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
     }
 }
 
-/// In the guest: what hangs on the lines of the PCF8574.
-pub struct Expander(PathBuf);
+impl I2cPart for Garbled {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.part.lock().i2c().unwrap().write(bytes)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        self.part.lock().i2c().unwrap().read(buffer)?;
+        let less = |left: u32| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            *buffer.last_mut().unwrap() ^= 1;
+        }
+        Ok(())
+    }
+}
+
+/// A part on I2C of which every byte that is written to it is kept, with the time: nothing can be missed.
+struct Recorded<P> {
+    part: P,
+    written: Arc<Mutex<Vec<(SystemTime, u8)>>>,
+}
+
+impl<P: Part> Part for Recorded<P> {
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
+        self.part.stimulate(channel, value)
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl<P: Part> I2cPart for Recorded<P> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.written.lock().unwrap().extend(bytes.iter().map(|byte| (SystemTime::now(), *byte)));
+        self.part.i2c().unwrap().write(bytes)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        self.part.i2c().unwrap().read(buffer)
+    }
+}
+
+/// Bosch Sensortec, BST-BMP280-DS001: told apart from a BME280 by its identity register.
+#[derive(Default)]
+pub struct Bmp280 {
+    register: u8,
+}
+
+impl Part for Bmp280 {
+    fn stimulate(&mut self, _channel: &str, _value: f64) -> bool {
+        false
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Bmp280 {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.register = bytes.first().copied().unwrap_or(self.register);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        for (register, byte) in (self.register..=u8::MAX).zip(buffer) {
+            *byte = if register == 0xD0 { 0x58 } else { 0 };
+        }
+        Ok(())
+    }
+}
+
+/// In the guest: what hangs on the lines of a PCF8574 at 0x20, all of which are high at first.
+pub struct Expander {
+    driven: Arc<Mutex<Vec<(SystemTime, u8)>>>,
+}
 
 impl Expander {
-    /// All that was ever driven: the levels of all lines, and when, in seconds since 1970.
-    pub fn driven(&self) -> Vec<(f64, u8)> {
-        let log = fs::read_to_string(&self.0).unwrap_or_default();
-        // The last line may be half written.
-        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        whole
-            .lines()
-            .map(|line| line.split_once(' ').unwrap())
-            .map(|(time, levels)| (time.parse().unwrap(), levels.parse().unwrap()))
-            .collect()
+    /// Connects it.
+    pub fn connect(parts: &Parts) -> Self {
+        let driven = Arc::default();
+        let part = Recorded { part: pcf8574::sim::Model::default(), written: Arc::clone(&driven) };
+        parts.place(&At::I2c { bus: 1, address: 0x20 }, Box::new(part));
+        Self { driven }
+    }
+
+    /// Lets the kernel make a GPIO chip of it, the first one.
+    pub fn give_to_the_kernel(&self) {
+        fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
+        wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
+    }
+
+    /// All that was ever driven: when, and the levels of all lines.
+    pub fn driven(&self) -> Vec<(SystemTime, u8)> {
+        self.driven.lock().unwrap().clone()
     }
 
     /// The levels now: bit 0 is the line with offset 0.

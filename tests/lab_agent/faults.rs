@@ -1,10 +1,14 @@
 //! What goes wrong with one part is that part's own affair, and passes.
 
-use super::lab::{Chips, Outside, command, knob, wait_until};
+use super::lab::{Bmp280, Garbled, Outside, Parts, command, connect, knob, set_absent, wait_until};
 use super::scenario;
 use super::sensors::PARTS;
 use super::world::{Listener, World};
+use halyard::config::At;
+use halyard_drivers::bme280;
+use halyard_drivers::sim::Part;
 use jiff::Timestamp;
+use std::sync::atomic::Ordering;
 
 /// `climate` is the one that suffers.
 const OTHERS: [&str; 4] = ["hall", "soil", "air", "volts"];
@@ -25,7 +29,7 @@ fn offline(listener: &Listener, from: usize) -> Vec<String> {
 #[test]
 fn one_part_fails_and_no_other() {
     scenario("faults::one_part_fails_and_no_other", || {
-        let chips = Chips::start();
+        let parts = connect(PARTS);
         let world = World::new(PARTS);
         let listener = world.listen();
         let _agent = world.start(&listener);
@@ -33,18 +37,18 @@ fn one_part_fails_and_no_other() {
         listener.find(0, "climate", |_| true);
         for errno in [libc::ENXIO, libc::EREMOTEIO] {
             knob("nak_errno", errno.unsigned_abs());
-            no_acknowledge(&listener, &format!("{errno}"));
+            no_acknowledge(&listener, &parts, &format!("{errno}"));
         }
-        wrong_checksums(&listener, &chips);
-        another_chip(&listener);
+        wrong_checksums(&listener, &parts);
+        another_chip(&listener, &parts);
         time_outs(&listener);
     });
 }
 
 /// For three seconds at least.
-fn no_acknowledge(listener: &Listener, errno: &str) {
+fn no_acknowledge(listener: &Listener, parts: &Parts, errno: &str) {
     let from = listener.mark();
-    knob("present", 0);
+    set_absent(parts, "climate", true);
     listener.next(from, "climate/availability", "offline");
     listener.problem(from, "climate", "absent");
     // A state a second.
@@ -52,7 +56,7 @@ fn no_acknowledge(listener: &Listener, errno: &str) {
     let silent = listener.mark();
     listener.apply("pump", "TOGGLE");
     assert!(listener.on(silent, "climate").is_empty());
-    knob("present", 1);
+    set_absent(parts, "climate", false);
     listener.next(silent, "climate/availability", "online");
     listener.find(silent, "climate", |_| true);
     assert_eq!(offline(listener, from), ["climate/availability"], "errno {errno}");
@@ -69,34 +73,35 @@ fn no_acknowledge(listener: &Listener, errno: &str) {
 }
 
 /// Three in a row are a fault, two are not.
-fn wrong_checksums(listener: &Listener, chips: &Chips) {
+fn wrong_checksums(listener: &Listener, parts: &Parts) {
     let from = listener.mark();
-    chips.set("sht4x.wrong", 2.0);
-    wait_until("two wrong answers", || chips.get("sht4x.wrong") == 0.0);
+    let wrong = Garbled::part(parts, "air", 0x44);
+    wrong.store(2, Ordering::SeqCst);
+    wait_until("two wrong answers", || wrong.load(Ordering::SeqCst) == 0);
     new_states(listener, &["air"], 2);
     assert!(offline(listener, from).is_empty());
-    chips.set("sht4x.wrong", 3.0);
+    wrong.store(3, Ordering::SeqCst);
     listener.next(from, "air/availability", "offline");
-    assert_eq!(chips.get("sht4x.wrong"), 0.0, "offline too early");
+    assert_eq!(wrong.load(Ordering::SeqCst), 0, "offline too early");
     listener.problem(from, "air", "corrupt");
     listener.next(from, "air/availability", "online");
     assert_eq!(offline(listener, from), ["air/availability"]);
 }
 
-/// A BMP280 is plugged in where the BME280 was.
-fn another_chip(listener: &Listener) {
-    let take_all = |all: &str| std::fs::write("/sys/module/labbus/parameters/take_all", all).unwrap();
+/// A BMP280 is plugged in where the BME280 was, and a BME280 again.
+fn another_chip(listener: &Listener, parts: &Parts) {
+    let plug_in = |part: Box<dyn Part>| {
+        parts.place(&At::I2c { bus: 1, address: 0x76 }, part);
+        set_absent(parts, "climate", false);
+    };
     let from = listener.mark();
-    knob("present", 0);
+    set_absent(parts, "climate", true);
     listener.problem(from, "climate", "absent");
-    take_all("1");
+    plug_in(Box::<Bmp280>::default());
     listener.problem(from, "climate", "wrong-chip");
-    take_all("0");
-    knob("present", 1);
+    plug_in(Box::<bme280::sim::Model>::default());
     listener.next(from, "climate/availability", "online");
-    // The lab lets the parts on SPI step aside as well.
-    new_states(listener, &OTHERS, 1);
-    assert_eq!(offline(listener, from).iter().filter(|topic| *topic == "climate/availability").count(), 1);
+    assert_eq!(offline(listener, from), ["climate/availability"]);
 }
 
 /// All of a bus fails: what is elsewhere does not care.
@@ -125,15 +130,15 @@ fn time_outs(listener: &Listener) {
 #[test]
 fn a_gpio_chip_goes_and_comes_back() {
     scenario("faults::a_gpio_chip_goes_and_comes_back", || {
-        let world = World::new(
-            "\
+        let parts = "\
 sensors:
   - { id: door, driver: digital-input, line: GPIO17 }
   - { id: hall, driver: bme280, bus: spi0.0, every: 1s }
 actuators:
   - { id: pump, driver: switch, line: GPIO27 }
-  - { id: fan, driver: switch, line: GPIO22, initial: on }",
-        );
+  - { id: fan, driver: switch, line: GPIO22, initial: on }";
+        let _connected = connect(parts);
+        let world = World::new(parts);
         let listener = world.listen();
         let _agent = world.start(&listener);
         listener.state(0, "fan", "ON");

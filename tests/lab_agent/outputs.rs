@@ -3,9 +3,10 @@
 //! Most of this is on the lines of a PCF8574: it keeps its levels when nobody has them open, as the chip of a Raspberry
 //! Pi does and the lab's own GPIO chips do not, and what was ever driven is on record.
 
-use super::lab::{Chips, Expander, Outside, wait_until};
+use super::lab::{Expander, Outside, connect, wait_until};
 use super::world::World;
 use super::{guest, scenario};
+use std::time::{Duration, SystemTime};
 
 /// The lines are high at first. What they shall be after the start is `STARTED`.
 const PARTS: &str = "\
@@ -17,6 +18,8 @@ actuators:
   - { id: lamp, driver: switch, line: { chip: gpiochip0, offset: 4 }, initial: restore }
 ";
 const STARTED: u8 = 0b1110_1110;
+/// A sensor, where there shall be one.
+const HALL: &str = "{ id: hall, driver: bme280, bus: spi0.0, every: 1s }";
 /// Offsets.
 const PUMP: u8 = 0;
 const VALVE: u8 = 1;
@@ -65,8 +68,9 @@ actuators:
 #[test]
 fn lines_are_driven_when_they_should_be() {
     guest("outputs::lines_are_driven_when_they_should_be", "", || {
-        let chips = Chips::start();
-        let lines = chips.expander();
+        let parts = connect(&format!("sensors: [ {HALL} ]"));
+        let lines = Expander::connect(&parts);
+        lines.give_to_the_kernel();
         let mut world = World::new(PARTS);
         start(&world, &lines);
         let before = commands_by_hand(&world, &lines);
@@ -99,7 +103,8 @@ fn start(world: &World, lines: &Expander) {
     let driven = lines.driven();
     let (on, off) = (driven[5], driven[6]);
     assert_eq!((on.1, off.1, driven.len()), (STARTED | 1 << PUMP, STARTED, 7), "{driven:?}");
-    assert!(off.0 - on.0 > 1.9, "`max_on` is 2 s: {on:?} {off:?}");
+    let time = off.0.duration_since(on.0).unwrap();
+    assert!(time > Duration::from_millis(1_900), "`max_on` is 2 s: {on:?} {off:?}");
 
     for actuator in ["valve", "lamp"] {
         listener.apply(actuator, "ON");
@@ -162,12 +167,13 @@ fn nobody_in_control(world: &mut World, lines: &Expander) {
     wait_until("start", || lines.driven().len() == count + 5);
     assert_eq!(lines.levels(), 0b1111_1110, "`heater` was on and stays so; `lamp` was remembered");
 
-    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let before = SystemTime::now();
     world.broker.kill();
     wait_until("safe state", || !lines.is_high(HEATER));
     let driven = lines.driven();
     assert_eq!((driven.len(), lines.levels()), (count + 6, 0b1111_0110), "only this one: {driven:?}");
-    assert!(driven[count + 5].0 - before > 0.9, "`safe_after` is 1 s: {before} {driven:?}");
+    let time = driven[count + 5].0.duration_since(before).unwrap();
+    assert!(time > Duration::from_millis(900), "`safe_after` is 1 s: {before:?} {driven:?}");
     world.broker.restart();
     let listener = world.listen();
     listener.connection(0);
@@ -189,7 +195,7 @@ fn reload(world: &World, lines: &Expander) {
     let count = lines.driven().len();
     let levels = lines.levels();
     let from = listener.mark();
-    world.configure(&format!("{PARTS}sensors: [ {{ id: hall, driver: bme280, bus: spi0.0, every: 1s }} ]"));
+    world.configure(&format!("{PARTS}sensors: [ {HALL} ]"));
     agent.signal(libc::SIGHUP);
     listener.find(from, "hall", |_| true);
     world.configure("actuators: [ { id: pump, driver: swich } ]");
@@ -222,8 +228,9 @@ fn reload(world: &World, lines: &Expander) {
 #[test]
 fn interlocked_lines_are_never_on_together() {
     guest("outputs::interlocked_lines_are_never_on_together", "", || {
-        let chips = Chips::start();
-        let lines = chips.expander();
+        let parts = connect("");
+        let lines = Expander::connect(&parts);
+        lines.give_to_the_kernel();
         let world = World::new(
             "\
 actuators:

@@ -1,9 +1,10 @@
 //! What the outside world does to a part arrives on MQTT.
 
-use super::lab::{Chips, command, knob};
+use super::lab::{Garbled, Parts, connect, set_absent};
 use super::scenario;
 use super::world::World;
 use serde_json::Value as Json;
+use std::sync::atomic::Ordering;
 
 /// One part of each kind, in all the ways in which they can be connected.
 pub const PARTS: &str = "\
@@ -20,29 +21,32 @@ actuators:
 #[test]
 fn what_is_measured_arrives() {
     scenario("sensors::what_is_measured_arrives", || {
-        let chips = Chips::start();
+        let parts = connect(PARTS);
         let world = World::new(PARTS);
         let listener = world.listen();
         let mut agent = world.start(&listener);
         for (celsius, percent, hectopascal, counts, volts) in
             [(-12.5, 71.0, 987.0, 100, 3.3), (38.25, 12.5, 1031.0, 900, 0.125)]
         {
+            let bed = 3.3 * f64::from(counts) / 1024.0;
             let from = listener.mark();
-            let [c, p, h] = [celsius, percent, hectopascal].map(|value: f64| value.to_string());
-            command("lab-bme280", &["--temperature", &c, "--humidity", &p, "--pressure", &h]);
-            knob("mcp3", counts);
-            chips.set("sht4x.temperature", celsius + 1.0);
-            chips.set("sht4x.humidity", percent + 1.0);
-            chips.set("ads1115.a0", volts);
-            chips.set("ads1115.a2", 0.5);
-            chips.set("ads1115.a3", 0.5 + volts / 2.0);
-            // The last knob was turned last: then everything in a state is what was set.
+            for entity in ["climate", "hall"] {
+                parts.stimulate(entity, "temperature", celsius).unwrap();
+                parts.stimulate(entity, "humidity", percent).unwrap();
+                parts.stimulate(entity, "pressure", hectopascal).unwrap();
+            }
+            parts.stimulate("soil", "bed", bed + 0.001).unwrap();
+            parts.stimulate("air", "temperature", celsius + 1.0).unwrap();
+            parts.stimulate("air", "humidity", percent + 1.0).unwrap();
+            parts.stimulate("volts", "battery", volts).unwrap();
+            parts.stimulate("volts", "shunt", -volts / 2.0).unwrap();
+            // Everything in a state that came after this is what was set.
             for entity in ["climate", "hall"] {
                 listener.about(from, entity, "temperature", celsius, 0.02);
                 listener.about(from, entity, "humidity", percent, 0.1);
                 listener.about(from, entity, "pressure", hectopascal, 0.1);
             }
-            listener.about(from, "soil", "bed", 3.3 * f64::from(counts) / 1024.0, 0.002);
+            listener.about(from, "soil", "bed", bed, 0.002);
             listener.about(from, "air", "temperature", celsius + 1.0, 0.01);
             listener.about(from, "air", "humidity", percent + 1.0, 0.1);
             listener.about(from, "volts", "battery", volts, 0.001);
@@ -55,12 +59,12 @@ fn what_is_measured_arrives() {
         agent.signal(libc::SIGTERM);
         assert!(agent.wait().success());
 
-        straight_from_the_hardware(&world, &chips);
+        straight_from_the_hardware(&world, &parts);
     });
 }
 
 /// `halyard read`, and what it ends with.
-fn straight_from_the_hardware(world: &World, chips: &Chips) {
+fn straight_from_the_hardware(world: &World, parts: &Parts) {
     let (code, out, err) = world.halyard("read", &["--json"]);
     let states = &serde_json::from_str::<Json>(&out).unwrap()["states"];
     assert_eq!(code, 0, "{out}{err}");
@@ -74,14 +78,14 @@ fn straight_from_the_hardware(world: &World, chips: &Chips) {
     assert!(out.starts_with("soil ") && out.contains("bed 2.9"), "{out}");
 
     // What fails does not keep the rest from being read.
-    knob("present", 0);
-    chips.set("sht4x.wrong", 1.0);
+    set_absent(parts, "climate", true);
+    Garbled::part(parts, "air", 0x44).store(1, Ordering::SeqCst);
     let (code, out, err) = world.halyard("read", &["climate", "air", "hall"]);
     assert_eq!(code, 69, "{out}{err}");
     assert!(out.starts_with("hall ") && out.lines().count() == 1, "{out}");
     assert!(err.contains("climate (bme280 at i2c-1/0x76)") && err.contains("ENXIO"), "{err}");
     assert!(err.contains("air (sht4x at i2c-1/0x44)") && err.contains("checksum"), "{err}");
-    knob("present", 1);
+    set_absent(parts, "climate", false);
 
     let (code, _, err) = world.halyard("read", &["celler"]);
     assert!(code == 2 && err.contains("celler"), "{code} {err}");
