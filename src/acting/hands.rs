@@ -391,8 +391,8 @@ impl Body {
             Done::Opened(Ok(_)) | Done::Checked(Ok(_)) => None,
             Done::Advanced(Ok(_)) => std::mem::take(&mut hands.ailing).then(|| News::Well(id.to_owned())),
             Done::Written(Ok(_)) => Some(News::Well(id.to_owned())),
-            // Nothing is wrong with the hardware; the answer says it.
-            Done::Written(Err(fault)) if fault.kind.next() == Next::Answer => None,
+            // Nothing is wrong with the hardware; the answer says it. Nobody gets one at the start.
+            Done::Written(Err(fault)) if fault.kind.next() == Next::Answer && self.gate.state(id).is_some() => None,
             Done::Opened(Err(fault))
             | Done::Checked(Err(fault))
             | Done::Advanced(Err(fault))

@@ -78,8 +78,10 @@ impl Outside {
 
 /// The actuators that are on lines and PWM channels; those on a bus are their own tests' matter.
 fn on_lines() -> impl Iterator<Item = (&'static Driver, Arc<dyn ActuatorSpec>)> {
-    let on_bus = |driver: &Driver| matches!(driver.attachments[0], Attachment::I2c { .. } | Attachment::Spi);
-    DRIVERS.iter().filter(move |driver| !on_bus(driver)).filter_map(|driver| match (driver.defaults)() {
+    let on_line = |driver: &Driver| {
+        matches!(driver.attachments[0], Attachment::OutputLine | Attachment::Pwm | Attachment::Several(_))
+    };
+    DRIVERS.iter().filter(move |driver| on_line(driver)).filter_map(|driver| match (driver.defaults)() {
         Spec::Actuator(spec) => Some((*driver, spec)),
         _ => None,
     })
