@@ -1,8 +1,9 @@
 //! What the agent knows of a driver before any part is configured.
 
 use crate::actuator::ActuatorSpec;
+use crate::edge::EdgeSpec;
 use crate::options::{Node, Problem};
-use crate::sensor::{EdgeSpec, SensorSpec, SerialSpec};
+use crate::sensor::{SensorSpec, SerialSpec};
 use std::fmt;
 use std::sync::Arc;
 

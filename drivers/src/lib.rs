@@ -11,6 +11,7 @@ pub mod actuator;
 pub mod channel;
 mod checksum;
 pub mod driver;
+pub mod edge;
 pub mod fault;
 pub mod options;
 pub mod port;
@@ -37,6 +38,8 @@ pub mod mcp9808;
 pub mod mhz19;
 pub mod nmea_gps;
 pub mod pms5003;
+pub mod pulse_counter;
+pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
 pub mod sht3x;
@@ -45,6 +48,7 @@ pub mod switch;
 pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
+pub mod ultrasonic;
 pub mod veml7700;
 
 #[cfg(test)]
@@ -53,8 +57,9 @@ mod tests;
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
+pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 pub use fault::{Fault, FaultKind, Next};
-pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
+pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -76,6 +81,8 @@ pub static DRIVERS: &[&Driver] = &[
     &mhz19::DRIVER,
     &nmea_gps::DRIVER,
     &pms5003::DRIVER,
+    &pulse_counter::DRIVER,
+    &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
     &sht3x::DRIVER,
@@ -84,6 +91,7 @@ pub static DRIVERS: &[&Driver] = &[
     &tmp102::DRIVER,
     &tmp117::DRIVER,
     &tsl2591::DRIVER,
+    &ultrasonic::DRIVER,
     &veml7700::DRIVER,
 ];
 
