@@ -7,6 +7,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod device;
+mod files;
 pub mod mqtt;
 pub mod reporter;
 pub mod sensing;

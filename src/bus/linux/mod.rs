@@ -4,12 +4,15 @@ mod edges;
 mod errno;
 mod gpio;
 mod i2c;
+mod listener;
 mod serial;
 mod spi;
 
 use super::{Bus, Edges, Serial};
 use crate::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +45,18 @@ impl Bus for Linux {
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
-        edges::open(line, settings)
+        edges::open(std::slice::from_ref(line), settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        match lines {
+            [only] => self.input(only, settings),
+            several => edges::open(several, settings),
+        }
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        listener::open(line, settings)
     }
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {

@@ -174,7 +174,7 @@ fn configured_parts_are_where_they_are_configured() {
         discovery: None,
         sensors: vec![
             sensor(AT, Source::Sampled { spec: spec.clone(), every: Duration::from_secs(1) }),
-            sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp) }),
+            sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp), every: None }),
         ],
         actuators: Vec::new(),
     };
