@@ -234,7 +234,7 @@ impl Edges for Watched {
                 match self.edges.recv().await {
                     Ok(edge) => return Ok(Edge { lost: std::mem::take(&mut self.lost), ..edge }),
                     Err(RecvError::Lagged(lost)) => {
-                        tracing::warn!(lines = %self.names, lost, "edges came faster than they were taken: the oldest are lost");
+                        tracing::warn!(line = %self.names, lost, "edges came faster than they were taken: the oldest are lost");
                         self.lost = self.lost.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
                     }
                     Err(RecvError::Closed) => return Err(PortError::new(FaultKind::Absent, "the line is gone")),

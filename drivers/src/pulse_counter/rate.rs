@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+/// Less than this, or than two intervals, may be no more than the time that it takes to hear of a pulse.
+const LATE: Duration = Duration::from_secs(1);
+
 /// A rate of pulses.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
@@ -49,8 +52,7 @@ impl Rate {
         let Some(silent) = self.before.and_then(|last| time.duration_since(last).ok()) else { return self.hertz };
         if silent >= self.still {
             (self.hertz, self.before) = (0.0, None);
-        } else if silent.as_secs_f64() * self.hertz > 2.0 {
-            // Less than two intervals may be no more than the time that it takes to hear of a pulse.
+        } else if silent > LATE && silent.as_secs_f64() * self.hertz > 2.0 {
             self.hertz = silent.as_secs_f64().recip();
         }
         self.hertz

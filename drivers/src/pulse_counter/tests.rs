@@ -106,6 +106,15 @@ fn a_rate_falls_to_nothing_when_pulses_stop() {
 }
 
 #[test]
+fn a_machine_that_is_late_leaves_the_rate_as_it_is() {
+    let mut counter = options("{ pulses_per_unit: 60 }").open();
+    (0..100).for_each(|pulses| pulse(&mut *counter, f64::from(pulses) * 0.05));
+    let last = 99.0 * 0.05;
+    close(report(&mut *counter, last + 0.3), (100.0 / 60.0, 20.0));
+    close(report(&mut *counter, last + 2.0), (100.0 / 60.0, 0.5));
+}
+
+#[test]
 fn a_clock_that_is_set_changes_no_total_and_gives_no_wild_rate() {
     let mut counter = options("{}").open();
     (0..=10).for_each(|second| pulse(&mut *counter, f64::from(second)));

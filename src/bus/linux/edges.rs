@@ -139,7 +139,7 @@ impl Watched {
             line.taken = event.line_seqno;
         }
         if lost > 0 {
-            tracing::warn!(lines = %self.names, lost, "edges came faster than they were taken: the oldest are lost");
+            tracing::warn!(line = %self.names, lost, "edges came faster than they were taken: the oldest are lost");
         }
         let time = match self.clock {
             EventClock::Monotonic => wall_time(event.timestamp_ns),
