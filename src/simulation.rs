@@ -14,7 +14,7 @@ use halyard_drivers::port::{OutputPort, Wire};
 use halyard_drivers::sim::{Line, SharedPart};
 use halyard_drivers::{Actuator, Channel};
 use play::Player;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,7 @@ pub struct Scene {
     random: fastrand::Rng,
     measured: Vec<Measured>,
     inputs: Vec<Input>,
+    interrupts: Vec<Interrupt>,
     heaters: Vec<Box<dyn Actuator>>,
     pumps: Vec<Box<dyn Actuator>>,
 }
@@ -53,6 +54,41 @@ struct Measured {
 struct Input {
     is_door: bool,
     player: Player,
+}
+
+/// What an input is connected to.
+enum Wired {
+    Line(Line),
+    /// A pin of an expander.
+    Pin(SharedPart, u8),
+}
+
+impl Wired {
+    fn to(line: &LineName, config: &Config, stage: &impl Stage) -> Option<Self> {
+        match line {
+            LineName::Pin { expander, pin } => {
+                let expander = config.expanders.iter().find(|config| config.id == *expander)?;
+                Some(Self::Pin(stage.part(&expander.at)?, *pin))
+            }
+            _ => Some(Self::Line(stage.line(line))),
+        }
+    }
+
+    /// `time`: when that was, for whoever tells others of it.
+    fn pull_at(&self, high: bool, time: SystemTime) {
+        match self {
+            Self::Line(line) => line.pull_at(high, time),
+            Self::Pin(part, pin) => {
+                part.stimulate(&pin.to_string(), f64::from(u8::from(high)));
+            }
+        }
+    }
+}
+
+/// The interrupt of an expander, which pulls a line low.
+struct Interrupt {
+    part: SharedPart,
+    line: Line,
 }
 
 impl Scene {
@@ -71,15 +107,20 @@ impl Scene {
             random: fastrand::Rng::with_seed(SEED),
             measured: config.sensors.iter().filter_map(|sensor| measured(sensor, stage)).collect(),
             inputs: Vec::new(),
+            interrupts: Vec::new(),
             heaters: actuators("heater"),
             pumps: actuators("pump"),
         };
         for sensor in &config.sensors {
             if let Source::Edges { spec, .. } = &sensor.source {
-                let lines = spec.lines().iter().filter_map(|key| sensor.at.line(key));
-                let lines = lines.map(|line| stage.line(line)).collect();
-                let player = Player::new(spec.as_ref(), lines, &mut scene.random);
+                let lines = spec.lines().iter().filter_map(|key| Wired::to(sensor.at.line(key)?, config, stage));
+                let player = Player::new(spec.as_ref(), lines.collect(), &mut scene.random);
                 scene.inputs.push(Input { is_door: sensor.id.contains("door"), player });
+            }
+        }
+        for expander in &config.expanders {
+            if let (Some(line), Some(part)) = (&expander.interrupt, stage.part(&expander.at)) {
+                scene.interrupts.push(Interrupt { part, line: stage.line(line) });
             }
         }
         scene.step(Duration::ZERO);
@@ -90,6 +131,10 @@ impl Scene {
     pub fn step(&mut self, dt: Duration) {
         for input in &mut self.inputs {
             input.player.step(dt, &mut self.random);
+        }
+        for Interrupt { part, line } in &self.interrupts {
+            let active = part.lock().interrupt().unwrap_or(false);
+            line.pull(!active);
         }
         let influence = Influence {
             heater: self.heaters.iter_mut().any(is_on),

@@ -1,7 +1,7 @@
 //! What happens on lines that nobody drives: doors, buttons, meters and knobs by themselves.
 
+use super::Wired;
 use halyard_drivers::port::Pull;
-use halyard_drivers::sim::Line;
 use halyard_drivers::{Edge, EdgeSpec, Fault, Play, Sample, Value};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// An input that changes by itself.
 pub struct Player {
     play: Play,
-    lines: Vec<Line>,
+    lines: Vec<Wired>,
     /// The level that means on; of pulses and knobs that at rest is the other one.
     level_of_on: bool,
     /// On, pressed, within a pulse.
@@ -39,7 +39,7 @@ pub struct Player {
 
 impl Player {
     /// All is at rest.
-    pub fn new(spec: &dyn EdgeSpec, lines: Vec<Line>, random: &mut fastrand::Rng) -> Self {
+    pub fn new(spec: &dyn EdgeSpec, lines: Vec<Wired>, random: &mut fastrand::Rng) -> Self {
         let play = spec.play();
         let level_of_on = match play {
             Play::Contact | Play::Button => level_of_on(spec),
@@ -52,7 +52,7 @@ impl Player {
         };
         let left = between(random, first);
         let player = Self { play, lines, level_of_on, on: false, angle: 0, clockwise: true, left };
-        player.lines.iter().for_each(|line| line.pull(!level_of_on));
+        player.lines.iter().for_each(|line| line.pull_at(!level_of_on, SystemTime::now()));
         player
     }
 
