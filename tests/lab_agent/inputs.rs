@@ -151,6 +151,8 @@ fn a_knob_is_followed_and_a_button_is_understood() {
         let world = World::new(METERS);
         let listener = world.listen();
         let _agent = world.start(&listener);
+        listener.find(0, "volume", |message| number(message, "position") == Some(0.0));
+        listener.state(0, "bell", "OFF");
         let from = listener.mark();
         // At rest both are low: clockwise A rises first.
         let turn = |first: &Outside, second: &Outside| {
