@@ -32,7 +32,7 @@ pub static DRIVER: Driver = Driver {
             key: "echo",
             at: Attachment::InputLine,
             required: true,
-            what: "is high as long as the sound is on its way; 5 V of most parts, so by a divider",
+            what: "is high while the sound is on its way; 5 V of most parts, so by a divider",
         },
     ])],
     example: "\
