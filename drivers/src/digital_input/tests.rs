@@ -190,6 +190,8 @@ fn meaning(presses: &[(u64, u64)]) -> Vec<(u64, &'static str)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever the times, each press is told once, and as what it is; also when edges are late and come together.
     #[test]
     fn every_press_is_told_once(

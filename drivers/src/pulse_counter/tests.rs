@@ -138,6 +138,8 @@ fn edges_as_they_are_wanted() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// However many edges are lost wherever: the total is what it would be without.
     #[test]
     fn lost_edges_are_counted(lost in prop::collection::vec(any::<bool>(), 1..100), first: bool, wanted in 0..3) {

@@ -121,15 +121,20 @@ fn a_lost_edge_is_a_fault_and_the_next_detent_is_right_again() {
         let said = knob.said();
         let last = said.iter().rev().find_map(|position| *position).unwrap_or(0);
         assert!((0..=1).contains(&last), "{missing}: {said:?}");
-        knob.turn(false);
-        knob.turn(true);
-        let said = knob.said();
-        assert_eq!(said.len(), 2, "{missing}: in step again: {said:?}");
+        // That a level is another one than was thought may be seen now only.
+        let positions = CLOCKWISE.map(|(line, high)| {
+            knob.edge(line, high);
+            knob.said().iter().flatten().count()
+        });
+        assert_eq!(positions, [0, 0, 0, 1], "{missing}: in step again");
         knob = Knob::new("{}");
         knob.said();
     }
+    // The kernel says that some were lost before the first of a turn: three quarters of it are seen.
     knob.feed(Edge { lost: 3, ..edge(A, false) }, false);
-    assert_eq!(knob.said(), [None]);
+    CLOCKWISE[1..].iter().for_each(|(line, high)| knob.edge(*line, *high));
+    knob.turn(true);
+    assert_eq!(knob.said(), [None, Some(1), Some(2)]);
 }
 
 #[test]
@@ -145,6 +150,8 @@ fn lines_that_were_away_begin_anew_without_another_position() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Turned to and fro in quarters of a cycle, from whatever levels it rests at, the position is where it is.
     #[test]
     fn the_position_is_that_of_the_knob(rest in 0..4_i32, quarters in prop::collection::vec(any::<bool>(), 0..400)) {
