@@ -91,8 +91,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             kind: Kind::default(),
-            pulses_per_unit: PulsesPerUnit::new(1.0).unwrap_or_else(|| unreachable!("1 is within the limits")),
-            start: Total::new(0.0).unwrap_or_else(|| unreachable!("0 is within the limits")),
+            pulses_per_unit: PulsesPerUnit(1.0),
+            start: Total(0.0),
             edge: Counted::default(),
             pull: Pull::default(),
             debounce: Span(Duration::ZERO),

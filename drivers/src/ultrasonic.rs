@@ -94,8 +94,7 @@ pub enum Unit {
 
 impl Default for Options {
     fn default() -> Self {
-        let air_temperature = AirTemperature::new(20.0).unwrap_or_else(|| unreachable!("20 is within the limits"));
-        Self { air_temperature, unit: Unit::default() }
+        Self { air_temperature: AirTemperature(20.0), unit: Unit::default() }
     }
 }
 
