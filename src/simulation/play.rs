@@ -83,20 +83,10 @@ impl Player {
         }
         let chance = random.u32(0..100);
         let times = match (self.play, self.on) {
-            (Play::Button, true) => {
-                if chance < 25 {
-                    LONG
-                } else {
-                    SHORT
-                }
-            }
-            (Play::Button, false) => {
-                if chance < 33 {
-                    BETWEEN
-                } else {
-                    ALONE
-                }
-            }
+            (Play::Button, true) if chance < 25 => LONG,
+            (Play::Button, true) => SHORT,
+            (Play::Button, false) if chance < 33 => BETWEEN,
+            (Play::Button, false) => ALONE,
             (Play::Pulses, false) if chance < 1 => PAUSE,
             (Play::Pulses, _) => HALF,
             (_, true) => ON,
