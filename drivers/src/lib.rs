@@ -9,6 +9,7 @@
 
 pub mod actuator;
 pub mod analog;
+mod byte_registers;
 pub mod channel;
 mod checksum;
 pub mod described;
@@ -16,9 +17,11 @@ pub mod driver;
 pub mod edge;
 pub mod expander;
 pub mod fault;
+pub mod identity;
 pub mod options;
 pub mod port;
 pub mod reference;
+mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
@@ -28,19 +31,23 @@ pub mod ads1115;
 pub mod aht20;
 pub mod bh1750;
 pub mod bme280;
+pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
 pub mod hdc1080;
 pub mod htu21;
 pub mod ina219;
 pub mod ina226;
+pub mod lis3dh;
 pub mod lm75;
 pub mod max31855;
+pub mod max31865;
 pub mod mcp23017;
 pub mod mcp3008;
 pub mod mcp4725;
 pub mod mcp9808;
 pub mod mhz19;
+pub mod mpu6050;
 pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
@@ -49,6 +56,7 @@ pub mod pulse_counter;
 pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
@@ -57,6 +65,7 @@ pub mod tmp117;
 pub mod tsl2591;
 pub mod ultrasonic;
 pub mod veml7700;
+pub mod vl53l0x;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +76,7 @@ pub use driver::{Attachment, Driver, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
+pub use identity::Identity;
 pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
@@ -76,19 +86,23 @@ pub static DRIVERS: &[&Driver] = &[
     &aht20::DRIVER,
     &bh1750::DRIVER,
     &bme280::DRIVER,
+    &bme680::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &lis3dh::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
+    &max31865::DRIVER,
     &mcp23017::DRIVER,
     &mcp3008::DRIVER,
     &mcp4725::DRIVER,
     &mcp9808::DRIVER,
     &mhz19::DRIVER,
+    &mpu6050::DRIVER,
     &nmea_gps::DRIVER,
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
@@ -97,6 +111,7 @@ pub static DRIVERS: &[&Driver] = &[
     &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
@@ -105,6 +120,7 @@ pub static DRIVERS: &[&Driver] = &[
     &tsl2591::DRIVER,
     &ultrasonic::DRIVER,
     &veml7700::DRIVER,
+    &vl53l0x::DRIVER,
 ];
 
 /// The driver of this name.

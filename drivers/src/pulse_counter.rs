@@ -28,6 +28,7 @@ pub static DRIVER: Driver = Driver {
     source: "EN 62053-31 (S0 outputs), data of YF-S201 flow sensors",
     role: Role::Sensor,
     attachments: &[Attachment::InputLine],
+    identity: &[],
     example: "\
 - id: water
   driver: pulse-counter

@@ -29,6 +29,7 @@ pub static DRIVER: Driver = Driver {
         Member { key: "a", at: Attachment::InputLine, required: true, what: "contact A" },
         Member { key: "b", at: Attachment::InputLine, required: true, what: "contact B" },
     ])],
+    identity: &[],
     example: "\
 - id: volume
   driver: rotary-encoder

@@ -35,6 +35,7 @@ pub static DRIVER: Driver = Driver {
             what: "is high while the sound is on its way; 5 V of most parts, so by a divider",
         },
     ])],
+    identity: &[],
     example: "\
 - id: tank
   driver: ultrasonic

@@ -36,12 +36,24 @@ impl Bus for Linux {
         i2c::open(bus, self.i2c.of(bus))
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        i2c::buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        i2c::kernel_driver(bus, address)
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, settings: SpiSettings) -> Result<SpiPort, PortError> {
         spi::open(bus, chip_select, settings, self.spi.of(bus))
     }
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         gpio::output(line)
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        gpio::holder(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
