@@ -27,6 +27,10 @@ pub enum Attachment {
     Serial,
     /// `pwm`: a channel that gives pulses.
     Pwm,
+    /// `bus: i2c-N` and any `address`: a device that the configuration describes. Several stanzas can share it.
+    Described,
+    /// `port` or `host`, and `address`: a Modbus device. Several stanzas can share it.
+    Modbus,
     /// Several connections at once, each under a key of its own.
     Several(&'static [Member]),
 }

@@ -14,6 +14,7 @@ pub mod channel;
 mod checksum;
 pub mod described;
 pub mod driver;
+mod duty;
 pub mod edge;
 pub mod expander;
 pub mod fault;
@@ -34,10 +35,12 @@ pub mod bme280;
 pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
+pub mod fan;
 pub mod hdc1080;
 pub mod htu21;
 pub mod ina219;
 pub mod ina226;
+pub mod light;
 pub mod lis3dh;
 pub mod lm75;
 pub mod max31855;
@@ -53,9 +56,13 @@ pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
 pub mod pulse_counter;
+pub mod pwm;
+pub mod register;
+pub mod registers;
 pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
@@ -70,7 +77,7 @@ pub mod vl53l0x;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Control};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
@@ -89,10 +96,12 @@ pub static DRIVERS: &[&Driver] = &[
     &bme680::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
+    &fan::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &light::DRIVER,
     &lis3dh::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
@@ -108,9 +117,13 @@ pub static DRIVERS: &[&Driver] = &[
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
     &pulse_counter::DRIVER,
+    &pwm::DRIVER,
+    &register::DRIVER,
+    &registers::DRIVER,
     &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &servo::DRIVER,
     &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,

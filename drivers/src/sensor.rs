@@ -2,7 +2,7 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputSettings, SerialSettings, SpiSettings, Wire};
+use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
 use std::fmt;
@@ -101,6 +101,11 @@ pub trait SensorSpec: fmt::Debug + Send + Sync {
     /// How it listens to the line with this key, of a part that has several; `None` for one that it drives.
     fn listens(&self, key: &str) -> Option<InputSettings> {
         let _ = key;
+        None
+    }
+
+    /// How its Modbus line is set up, if it is on one.
+    fn modbus(&self) -> Option<ModbusSettings> {
         None
     }
 

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::machine::{Access, Machine};
 use super::parts::places;
-use crate::config::{At, Config, PwmName};
+use crate::config::{At, Config, Link, PwmName};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -26,9 +26,13 @@ impl Needs {
                 _ if driver.name == "ds18b20" => needs.one_wire = true,
                 At::I2c { bus, .. } => drop(needs.i2c.insert(*bus)),
                 At::Spi { bus, chip_select } => drop(needs.spi.insert((*bus, *chip_select))),
-                At::Serial(path) => drop(needs.ports.insert(path.clone())),
+                At::Serial(path) | At::Modbus { link: Link::Serial(path), .. } => {
+                    needs.ports.insert(path.clone());
+                }
                 At::Line(line) => needs.lines |= line.expander().is_none(),
                 At::Pwm(PwmName::Channel { chip, .. }) => drop(needs.pwm.insert(chip.clone())),
+                // Nothing of this machine but its network.
+                At::Modbus { link: Link::Tcp(_), .. } => {}
                 // On a line of an expander, or of the board, whose way it is; and each of several is a place of its own.
                 At::Pwm(PwmName::Line(_)) | At::Several(_) => {}
             }

@@ -14,8 +14,10 @@ const COMMON: &[&str] = &[
     "bus",
     "address",
     "line",
+    "pin",
     "port",
     "pwm",
+    "host",
     "every",
     "filters",
     "store",
@@ -81,6 +83,7 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                         && members.iter().all(|member| listens(member) == (member.at == Attachment::InputLine))
                 }
+                (Spec::Sensor(_) | Spec::Actuator(_), Attachment::Described | Attachment::Modbus) => true,
                 (Spec::Actuator(_) | Spec::Expander(_), Attachment::I2c { addresses }) => {
                     driver.role != Role::Sensor && addresses.is_sorted() && !addresses.is_empty()
                 }
@@ -156,6 +159,8 @@ fn examples_are_stanzas_of_their_driver() {
                 Attachment::InputLine | Attachment::OutputLine => vec!["line"],
                 Attachment::Serial => vec!["port"],
                 Attachment::Pwm => vec!["pwm"],
+                Attachment::Described => vec!["bus", "address"],
+                Attachment::Modbus => vec!["port", "address"],
                 Attachment::Several(members) => {
                     members.iter().filter(|member| member.required).map(|member| member.key).collect()
                 }
