@@ -14,7 +14,7 @@ use halyard::bus::{Bus, Simulated};
 use halyard::config::{At, SensorConfig, Source, Store};
 use halyard::mqtt::{Client, Limits, Outbox, Settings, Topics};
 use halyard::reporter::Reporter;
-use halyard::sensing::{self, Surroundings};
+use halyard::sensing::{self, Records, Surroundings};
 use halyard::watchdog::Watchdog;
 use halyard_drivers::port::{Delay, I2cPort, Wire};
 use halyard_drivers::sim::{I2cPart, Nack, Part};
@@ -156,6 +156,7 @@ async fn start(broker: &Broker, starts: &Starts, cancel: &CancellationToken) -> 
         bus: Arc::clone(&bus) as Arc<dyn Bus>,
         reporter: reporter.clone(),
         watchdog: Watchdog::default(),
+        records: Records::default(),
     };
     for number in 0..SENSORS {
         let spec: Arc<dyn SensorSpec> = Arc::new(Slow { starts: Arc::clone(starts) });

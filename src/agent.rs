@@ -15,7 +15,8 @@ use crate::bus::Bus;
 use crate::config::{Config, SensorConfig};
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
 use crate::reporter::Reporter;
-use crate::sensing::{self, ReadRequest, Surroundings, title};
+use crate::sensing::records::SENSORS_FILE;
+use crate::sensing::{self, ReadRequest, Records, Surroundings, title};
 use crate::watchdog::Watchdog;
 use anyhow::Context;
 use discovery::Discovery;
@@ -66,7 +67,7 @@ pub struct Setup {
     pub bus: Arc<dyn Bus>,
     /// How the hardware is called in `B/A/agent`.
     pub board: &'static str,
-    /// Where states of actuators are kept, if anywhere.
+    /// Where states of actuators and totals of counters are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
 }
 
@@ -99,6 +100,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let outbox = Outbox::new(Limits::default());
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
     let watchdog = Watchdog::default();
+    let records = Records::load(state_directory.as_ref().map(|folder| folder.join(SENSORS_FILE)));
     let memory = Memory::load(state_directory.map(|folder| folder.join("actuators.json")));
     let mut interrupts = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let mut hangup = signal(SignalKind::hangup())?;
@@ -107,7 +109,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     for actuator in &config.actuators {
         acting.add(actuator.clone());
     }
-    let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: watchdog.clone() };
+    let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: watchdog.clone(), records };
     let discovery = config.discovery.as_deref().map(|prefix| Discovery::new(prefix, &config, &topics, board));
     let (events_in, mut events) = mpsc::channel(EVENTS);
     let subscriptions = topics.subscriptions(config.discovery.as_deref());

@@ -8,7 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod device;
 pub mod doctor;
-
+mod files;
 pub mod mqtt;
 pub mod reporter;
 pub mod scan;

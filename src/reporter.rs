@@ -100,6 +100,14 @@ impl Reporter {
         self.outbox.state(&self.topics.state(id), payload, entity.store);
     }
 
+    /// Something that happened, with the state in which it did: told once, and not kept.
+    pub fn event(&self, id: &str, event: Map<String, Json>) {
+        let payload = Bytes::from(Json::Object(event).to_string());
+        if let Some(entity) = self.lock().get(id) {
+            self.outbox.event(&self.topics.state(id), payload, entity.store);
+        }
+    }
+
     /// Tells everything again that a broker keeps: it may have lost its memory.
     pub fn repeat(&self) {
         for (id, entity) in self.lock().iter() {

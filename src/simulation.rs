@@ -3,6 +3,7 @@
 //! It only turns the knobs that the world turns: what parts measure, and levels of lines that nobody drives. Drivers,
 //! buses and everything above them are those of a real machine.
 
+mod play;
 mod world;
 
 pub use world::{Influence, World};
@@ -11,16 +12,14 @@ use crate::bus::Simulated;
 use crate::config::{ActuatorConfig, At, Config, LineName, SensorConfig, Source};
 use halyard_drivers::port::{OutputPort, Wire};
 use halyard_drivers::sim::{Line, SharedPart};
-use halyard_drivers::{Actuator, Channel, Edge, EdgeSpec, Sample, Value};
+use halyard_drivers::{Actuator, Channel};
+use play::Player;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Time between two steps.
 const STEP: Duration = Duration::from_millis(250);
-/// How long contacts stay off and on, in s: from, to.
-const OFF: (f64, f64) = (20.0, 60.0);
-const ON: (f64, f64) = (5.0, 15.0);
 /// The same day in every demonstration.
 const SEED: u64 = 7;
 
@@ -38,7 +37,7 @@ pub struct Scene {
     world: World,
     random: fastrand::Rng,
     measured: Vec<Measured>,
-    contacts: Vec<Contact>,
+    inputs: Vec<Input>,
     interrupts: Vec<Interrupt>,
     heaters: Vec<Box<dyn Actuator>>,
     pumps: Vec<Box<dyn Actuator>>,
@@ -51,18 +50,13 @@ struct Measured {
     channels: Vec<Channel>,
 }
 
-/// An input that goes on and off by itself.
-struct Contact {
-    wire: Wired,
-    /// The level that means on.
-    level_of_on: bool,
+/// An input that changes by itself.
+struct Input {
     is_door: bool,
-    on: bool,
-    /// Time until it changes.
-    left: Duration,
+    player: Player,
 }
 
-/// What a contact is connected to.
+/// What an input is connected to.
 enum Wired {
     Line(Line),
     /// A pin of an expander.
@@ -80,9 +74,10 @@ impl Wired {
         }
     }
 
-    fn pull(&self, high: bool) {
+    /// `time`: when that was, for whoever tells others of it.
+    fn pull_at(&self, high: bool, time: SystemTime) {
         match self {
-            Self::Line(line) => line.pull(high),
+            Self::Line(line) => line.pull_at(high, time),
             Self::Pin(part, pin) => {
                 part.stimulate(&pin.to_string(), f64::from(u8::from(high)));
             }
@@ -111,22 +106,16 @@ impl Scene {
             world: World::default(),
             random: fastrand::Rng::with_seed(SEED),
             measured: config.sensors.iter().filter_map(|sensor| measured(sensor, stage)).collect(),
-            contacts: Vec::new(),
+            inputs: Vec::new(),
             interrupts: Vec::new(),
             heaters: actuators("heater"),
             pumps: actuators("pump"),
         };
         for sensor in &config.sensors {
-            if let (Source::Edges { spec }, At::Line(line)) = (&sensor.source, &sensor.at)
-                && let Some(wire) = Wired::to(line, config, stage)
-            {
-                scene.contacts.push(Contact {
-                    wire,
-                    level_of_on: level_of_on(spec.as_ref()),
-                    is_door: sensor.id.contains("door"),
-                    on: false,
-                    left: between(&mut scene.random, OFF),
-                });
+            if let Source::Edges { spec, .. } = &sensor.source {
+                let lines = spec.lines().iter().filter_map(|key| Wired::to(sensor.at.line(key)?, config, stage));
+                let player = Player::new(spec.as_ref(), lines.collect(), &mut scene.random);
+                scene.inputs.push(Input { is_door: sensor.id.contains("door"), player });
             }
         }
         for expander in &config.expanders {
@@ -140,8 +129,8 @@ impl Scene {
 
     /// Lets `dt` pass, and shows its effects to the parts.
     pub fn step(&mut self, dt: Duration) {
-        for contact in &mut self.contacts {
-            contact.step(dt, &mut self.random);
+        for input in &mut self.inputs {
+            input.player.step(dt, &mut self.random);
         }
         for Interrupt { part, line } in &self.interrupts {
             let active = part.lock().interrupt().unwrap_or(false);
@@ -150,7 +139,7 @@ impl Scene {
         let influence = Influence {
             heater: self.heaters.iter_mut().any(is_on),
             pump: self.pumps.iter_mut().any(is_on),
-            door: self.contacts.iter().any(|contact| contact.is_door && contact.on),
+            door: self.inputs.iter().any(|input| input.is_door && input.player.is_on()),
         };
         self.world.step(dt, influence);
         for Measured { id, part, channels } in &self.measured {
@@ -160,17 +149,6 @@ impl Scene {
                 }
             }
         }
-    }
-}
-
-impl Contact {
-    fn step(&mut self, dt: Duration, random: &mut fastrand::Rng) {
-        self.left = self.left.saturating_sub(dt);
-        if self.left.is_zero() {
-            self.on = !self.on;
-            self.left = between(random, if self.on { ON } else { OFF });
-        }
-        self.wire.pull(self.on == self.level_of_on);
     }
 }
 
@@ -203,18 +181,6 @@ fn observe(actuator: &ActuatorConfig, stage: &impl Stage) -> Option<Box<dyn Actu
 
 fn is_on(actuator: &mut Box<dyn Actuator>) -> bool {
     actuator.read().is_ok_and(|value| value.is_some_and(|value| value.is_active()))
-}
-
-/// Which level the sensor calls on: found by showing it a high one.
-fn level_of_on(spec: &dyn EdgeSpec) -> bool {
-    let mut on = true;
-    let mut see = |_, sample: Sample| on = sample.values().first() != Some(&Some(Value::Switch(false)));
-    spec.open().level(Edge { high: true, time: SystemTime::UNIX_EPOCH }, &mut see);
-    on
-}
-
-fn between(random: &mut fastrand::Rng, (from, to): (f64, f64)) -> Duration {
-    Duration::from_secs_f64(from + (to - from) * random.f64())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod agent {
     mod discovery;
     mod faults;
     mod hostile;
+    mod inputs;
     mod line;
     mod outages;
     mod reload;

@@ -131,7 +131,7 @@ actuators:
     assert_eq!(climate.filters, [(1, vec![Filter::Offset(-0.4), Filter::Median(5)])]);
     assert_eq!((climate.store, door.store), (Store::All, Store::All));
     assert_eq!(door.at, At::Line(LineName::Offset { chip: "gpiochip0".to_owned(), offset: 4 }));
-    let Source::Edges { spec } = &door.source else { panic!("an edge sensor") };
+    let Source::Edges { spec, .. } = &door.source else { panic!("an edge sensor") };
     assert_eq!((spec.input().pull, spec.input().debounce), (Pull::Up, Duration::from_millis(10)));
 
     let [pump, valve] = config.actuators.as_slice() else { panic!("two actuators") };

@@ -397,6 +397,74 @@ fn too_many_edges() {
 }
 
 #[test]
+fn edges_of_several_lines_come_in_order() {
+    in_guest("edges_of_several_lines_come_in_order", GPIO, || {
+        run(async {
+            let outside = [17, 22, 5].map(Outside::of);
+            let lines = ["GPIO17", "GPIO22", "GPIO5"].map(name);
+            outside[1].pull(true);
+            let mut edges = Linux::new().inputs(&lines, InputSettings::default()).unwrap();
+            let levels = edges.levels().unwrap();
+            assert_eq!(
+                levels.iter().map(|edge| (edge.line, edge.high)).collect::<Vec<_>>(),
+                [(0, false), (1, true), (2, false)]
+            );
+            let pulls: Vec<_> = (0..200).map(|count| (count * count % 3, count % 2 == 0)).collect();
+            let mut expected = Vec::new();
+            let mut highs = [false, true, false];
+            for (line, high) in pulls {
+                outside[line].pull(high);
+                if std::mem::replace(&mut highs[line], high) != high {
+                    expected.push((line, high));
+                }
+            }
+            let mut last = SystemTime::UNIX_EPOCH;
+            for (line, high) in expected {
+                let edge = next(&mut edges).await.unwrap();
+                assert_eq!((edge.line, edge.high, edge.lost), (line, high, 0));
+                assert!(edge.time >= last);
+                last = edge.time;
+            }
+            assert!(tokio::time::timeout(Duration::from_millis(20), edges.next()).await.is_err(), "an edge too many");
+        });
+    });
+}
+
+#[test]
+fn lines_of_several_chips_have_no_order() {
+    const CHIPS: &str = "lab-gpio create > /dev/null; lab-gpio create other --lines 4 > /dev/null";
+    in_guest("lines_of_several_chips_have_no_order", CHIPS, || {
+        run(async {
+            let lines = [offset("gpiochip0", 17), offset("gpiochip1", 1)];
+            let error = message(Linux::new().inputs(&lines, InputSettings::default()));
+            assert!(error.contains("gpiochip0/17, gpiochip1/1 are on different chips"), "{error}");
+        });
+    });
+}
+
+#[test]
+fn a_line_is_listened_to() {
+    in_guest("a_line_is_listened_to", GPIO, || {
+        let outside = Outside::of(17);
+        let mut line = Linux::new().listen(&name("GPIO17"), InputSettings::default()).unwrap().0;
+        assert_eq!(line.edge(Duration::ZERO).unwrap(), None);
+        assert!(!line.level().unwrap());
+        let before = std::time::Instant::now();
+        outside.pull(true);
+        std::thread::sleep(Duration::from_millis(20));
+        outside.pull(false);
+        let most = before.elapsed();
+        let mut next = || line.edge(Duration::from_secs(30)).unwrap().unwrap();
+        let (first, second) = (next(), next());
+        assert!(first.0 && !second.0);
+        let width = second.1 - first.1;
+        assert!(width >= Duration::from_millis(20) && width <= most, "{width:?} {most:?}");
+        command("lab-gpio", &["remove", "lab"]);
+        assert_eq!(line.level().unwrap_err().kind, FaultKind::Absent);
+    });
+}
+
+#[test]
 fn a_chip_goes_and_comes_back() {
     in_guest("a_chip_goes_and_comes_back", GPIO, || {
         run(async {

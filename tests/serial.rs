@@ -9,7 +9,7 @@ use halyard::bus::{Bus, Linux};
 use halyard::config::parse;
 use halyard::mqtt::{Limits, Outbox, Topics};
 use halyard::reporter::Reporter;
-use halyard::sensing::{self, ReadRequest, Surroundings};
+use halyard::sensing::{self, ReadRequest, Records, Surroundings};
 use halyard::watchdog::Watchdog;
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::{FaultKind, SerialSpec, mhz19, pms5003};
@@ -98,7 +98,8 @@ impl Running {
         let reporter = Reporter::new(Outbox::new(Limits::default()), Topics::new("h", "test"), "test");
         reporter.add("x", "x".to_owned(), sensor.store);
         let bus: Arc<dyn Bus> = Arc::new(Linux::new());
-        let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: Watchdog::default() };
+        let (reporter_too, watchdog, records) = (reporter.clone(), Watchdog::default(), Records::default());
+        let surroundings = Surroundings { bus, reporter: reporter_too, watchdog, records };
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
         runtime.spawn(sensing::run(sensor, surroundings, inbox, cancel.clone()));

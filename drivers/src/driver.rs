@@ -1,10 +1,11 @@
 //! What the agent knows of a driver before any part is configured.
 
 use crate::actuator::ActuatorSpec;
+use crate::edge::EdgeSpec;
 use crate::expander::ExpanderSpec;
 use crate::identity::Identity;
 use crate::options::{Node, Problem};
-use crate::sensor::{EdgeSpec, SensorSpec, SerialSpec};
+use crate::sensor::{SensorSpec, SerialSpec};
 use std::fmt;
 use std::sync::Arc;
 

@@ -15,6 +15,7 @@ mod checksum;
 pub mod described;
 pub mod driver;
 mod duty;
+pub mod edge;
 pub mod expander;
 pub mod fault;
 pub mod identity;
@@ -54,9 +55,11 @@ pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
+pub mod pulse_counter;
 pub mod pwm;
 pub mod register;
 pub mod registers;
+pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
 pub mod servo;
@@ -67,6 +70,7 @@ pub mod switch;
 pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
+pub mod ultrasonic;
 pub mod veml7700;
 pub mod vl53l0x;
 
@@ -76,10 +80,11 @@ mod tests;
 pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, Member, Role, Spec};
+pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use identity::Identity;
-pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
+pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -111,9 +116,11 @@ pub static DRIVERS: &[&Driver] = &[
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
+    &pulse_counter::DRIVER,
     &pwm::DRIVER,
     &register::DRIVER,
     &registers::DRIVER,
+    &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
     &servo::DRIVER,
@@ -124,6 +131,7 @@ pub static DRIVERS: &[&Driver] = &[
     &tmp102::DRIVER,
     &tmp117::DRIVER,
     &tsl2591::DRIVER,
+    &ultrasonic::DRIVER,
     &veml7700::DRIVER,
     &vl53l0x::DRIVER,
 ];

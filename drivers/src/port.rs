@@ -1,7 +1,7 @@
 //! What connects a driver to its part. The agent opens these; drivers only see embedded-hal.
 
+use crate::edge::Edge;
 use crate::fault::FaultKind;
-use crate::sensor::Edge;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
 use embedded_hal::{delay, digital};
@@ -129,6 +129,25 @@ impl digital::StatefulOutputPin for OutputPort {
     }
 }
 
+/// A GPIO line to listen to while something is done to the part: for those that answer within milliseconds.
+pub trait InputLine: Send {
+    /// The level that the line has now. Physical.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    fn level(&mut self) -> Result<bool, PortError>;
+
+    /// The next edge: the level after it, and when it was, on the kernel's clock that never jumps. Waits for it as long as
+    /// `patience`; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    fn edge(&mut self, patience: Duration) -> Result<Option<(bool, Duration)>, PortError>;
+}
+
+/// A GPIO line to listen to. Edges are kept from the moment when it is opened.
+pub struct InputPort(pub Box<dyn InputLine>);
+
 /// What a PWM channel can do. Levels are physical.
 pub trait PwmOutput: Send {
     /// Gives pulses: high for `high_ns` in every `period_ns`, both in ns. A `high_ns` of 0 is always low, one of `period_ns`
@@ -238,6 +257,8 @@ pub enum Wire {
     Spi(SpiPort),
     /// A GPIO line to drive.
     Output(OutputPort),
+    /// A GPIO line to listen to.
+    Input(InputPort),
     /// A PWM channel.
     Pwm(PwmPort),
     /// A Modbus device.

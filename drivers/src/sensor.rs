@@ -6,19 +6,32 @@ use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wi
 use crate::sim::Part;
 use crate::value::Value;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// What one sampling gave: a value, or none, for each channel, in the order of the channels.
+/// What one sampling gave: a value, or none, for each channel, in the order of the channels; or an event.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
     values: Vec<Option<Value>>,
+    event: Option<&'static str>,
 }
 
 impl Sample {
     /// An empty one for this many channels.
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { values: vec![None; channels] }
+        Self { values: vec![None; channels], event: None }
+    }
+
+    /// Something that happened, and that is no state: it is told once and not kept. It comes with no values.
+    #[must_use]
+    pub fn of_event(event: &'static str) -> Self {
+        Self { values: Vec::new(), event: Some(event) }
+    }
+
+    /// The event that it is, if it is one.
+    #[must_use]
+    pub fn event(&self) -> Option<&'static str> {
+        self.event
     }
 
     /// Sets the value of the channel with this index. An index that is out of range is ignored: a driver's mistake
@@ -85,6 +98,12 @@ pub trait SensorSpec: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How it listens to the line with this key, of a part that has several; `None` for one that it drives.
+    fn listens(&self, key: &str) -> Option<InputSettings> {
+        let _ = key;
+        None
+    }
+
     /// How its Modbus line is set up, if it is on one.
     fn modbus(&self) -> Option<ModbusSettings> {
         None
@@ -92,36 +111,6 @@ pub trait SensorSpec: fmt::Debug + Send + Sync {
 
     /// The register-level model of the part, as this configuration expects it to be; `None` if it is only a line.
     fn simulate(&self) -> Option<Box<dyn Part>>;
-}
-
-/// A change of level on a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// The level after it: physical.
-    pub high: bool,
-    /// When, by the kernel's time stamp.
-    pub time: SystemTime,
-}
-
-/// A sensor that is told: edges of a line go in, samples come out. Nothing here waits or touches hardware.
-pub trait EdgeSensor: Send + Sync {
-    /// The level found at the start, or again after the line was lost and found.
-    fn level(&mut self, level: Edge, emit: &mut dyn FnMut(SystemTime, Sample));
-
-    /// An edge.
-    fn edge(&mut self, edge: Edge, emit: &mut dyn FnMut(SystemTime, Sample));
-}
-
-/// A configured edge sensor.
-pub trait EdgeSpec: fmt::Debug + Send + Sync {
-    /// What it tells.
-    fn channels(&self) -> Vec<Channel>;
-
-    /// How its line is asked for.
-    fn input(&self) -> InputSettings;
-
-    /// A new one that has seen nothing yet.
-    fn open(&self) -> Box<dyn EdgeSensor>;
 }
 
 /// A sensor on a serial port: bytes go in, samples come out. Nothing here waits or touches hardware.

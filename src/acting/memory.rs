@@ -1,9 +1,9 @@
 //! What actuators were when the agent last ran: for `initial: restore`.
 
+use crate::files::replace;
 use halyard_drivers::Value;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
@@ -78,15 +78,6 @@ fn parse(text: &str) -> Option<BTreeMap<String, Value>> {
             Some((id, value))
         })
         .collect()
-}
-
-/// Whole or not at all, also when the power fails.
-fn replace(file: &std::path::Path, text: &str) -> std::io::Result<()> {
-    let new = file.with_extension("new");
-    let mut out = std::fs::File::create(&new)?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    std::fs::rename(new, file)
 }
 
 #[cfg(test)]

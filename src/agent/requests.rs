@@ -102,7 +102,7 @@ fn describe(config: &Config) -> Json {
         .map(|sensor| {
             let every = match &sensor.source {
                 Source::Sampled { every, .. } | Source::Serial { every, .. } => Some(every.as_secs_f64()),
-                Source::Edges { .. } => None,
+                Source::Edges { every, .. } => every.map(|every| every.as_secs_f64()),
             };
             json!({ "id": sensor.id, "driver": sensor.driver.name, "at": sensor.at.to_string(), "every": every })
         })

@@ -7,8 +7,8 @@ use super::{Bus, Edges, Serial};
 use crate::config::{Config, ExpanderConfig, LineName, Link, PwmName};
 use crate::sensing::{Wants, wire};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError, PwmOutput,
-    PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Expander, Fault, FaultKind, Next};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +107,23 @@ impl Bus for Expanded {
         }
     }
 
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        match lines {
+            [only] => self.input(only, settings),
+            several => match several.iter().find(|line| matches!(line, LineName::Pin { .. })) {
+                Some(pin) => Err(too_slow(pin)),
+                None => self.board.inputs(several, settings),
+            },
+        }
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        match line {
+            LineName::Pin { .. } => Err(too_slow(line)),
+            _ => self.board.listen(line, settings),
+        }
+    }
+
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         self.board.serial(path, settings)
     }
@@ -114,6 +131,11 @@ impl Bus for Expanded {
     fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
         self.board.modbus(link, unit, settings)
     }
+}
+
+/// Whoever looks at pins now and then sees neither which of two changed first nor when.
+fn too_slow(pin: &LineName) -> PortError {
+    PortError::new(FaultKind::Rejected, format!("this part needs lines of the board: {pin} is too slow for it"))
 }
 
 /// An expander, as all of its pins share it.

@@ -13,8 +13,8 @@ pub use sim::Simulated;
 
 use crate::config::{At, Board, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, SerialSettings,
-    SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -144,6 +144,32 @@ pub trait Bus: Send + Sync {
     /// Outside of the runtime's context.
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError>;
 
+    /// Several lines of one part to watch, whose edges come in the order in which they happened.
+    ///
+    /// # Errors
+    /// As [`input`](Self::input); when the lines are not on one chip, whose edges alone have an order.
+    ///
+    /// # Panics
+    /// Outside of the runtime's context.
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        match lines {
+            [only] => self.input(only, settings),
+            _ => Err(PortError::new(
+                FaultKind::Rejected,
+                "lines that are not on one GPIO chip cannot be watched together",
+            )),
+        }
+    }
+
+    /// A line to listen to on a worker, while something is done to the part.
+    ///
+    /// # Errors
+    /// When there is no such line, or no permission, or it is in use.
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        let _ = settings;
+        Err(PortError::new(FaultKind::Rejected, format!("nobody can listen to {line} here")))
+    }
+
     /// A serial port, for one user at a time. Dropping it closes it.
     ///
     /// # Errors
@@ -159,18 +185,27 @@ pub trait Serial: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Serial for T {}
 
-/// The edges of a line.
+/// The edges of a line, or of several.
 pub trait Edges: Send {
-    /// The level now, with the time of asking. Edges that wait to be taken stay where they are.
+    /// The level now, of the first line, with the time of asking. Edges that wait to be taken stay where they are.
     ///
     /// # Errors
     /// When the line is gone.
     fn level(&mut self) -> Result<Edge, PortError>;
 
+    /// The same of all lines, in their order.
+    ///
+    /// # Errors
+    /// When a line is gone.
+    fn levels(&mut self) -> Result<Vec<Edge>, PortError> {
+        Ok(vec![self.level()?])
+    }
+
     /// The next edge, with the kernel's time stamp. Safe to cancel: no edge is lost.
     ///
     /// When nobody took edges for so long that the kernel had to drop some, these are the oldest ones: a warning says
-    /// how many, the next edge may repeat the level that is known already, and the last one is always the level now.
+    /// how many, the next edge has their number and may repeat the level that is known already, and the last one is always
+    /// the level now.
     ///
     /// # Errors
     /// When the line is gone. It stays gone: open it anew.

@@ -6,17 +6,17 @@ use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
 use crate::config::{At, Config, LineName, Link, PwmName, Source};
 use halyard_drivers::port::{
-    EdgeInput, EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError, Pull,
-    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgeInput, EdgePort, I2cPort, InputLine, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputLine,
+    OutputPort, PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::sim::{I2cBus, Line, Part, Pwm, SharedPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, Line, Listener, Part, Pwm, SharedPart, SpiSlot, connect};
 use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Edges that are kept until they are taken, as many as the Linux bus keeps.
@@ -74,8 +74,9 @@ impl Simulated {
                 Source::Serial { spec, .. } => {
                     self.equip_place(&sensor.at, sensor.driver, || Some(spec.simulate()));
                 }
-                Source::Edges { spec } => {
-                    if let (At::Line(line), Pull::Up) = (&sensor.at, spec.input().pull) {
+                Source::Edges { spec, .. } => {
+                    let lines = spec.lines().iter().filter_map(|key| sensor.at.line(key));
+                    for line in lines.filter(|_| spec.input().pull == Pull::Up) {
                         // One that was there before has the level that the world gave it.
                         let is_new = !self.places().lines.contains_key(line);
                         if is_new {
@@ -127,6 +128,10 @@ impl Simulated {
     /// Puts `part` at a place, instead of what was there; nothing happens without a part.
     pub fn place(&self, at: &At, part: Option<Box<dyn Part>>) {
         let Some(part) = part.map(SharedPart::new) else { return };
+        if let At::Several(members) = at {
+            let lines = members.iter().filter_map(|(key, at)| Some((*key, self.line(at.line(key)?))));
+            connect(&part, &lines.collect::<Vec<_>>());
+        }
         let mut places = self.places();
         match at {
             At::I2c { bus, address } => places.i2c.entry(*bus).or_default().attach(*address, part.clone()),
@@ -241,11 +246,24 @@ impl Bus for Simulated {
         Ok(EdgePort(Box::new(Counted { _line: line, edges })))
     }
 
-    fn input(&self, line: &LineName, _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
-        let taken = self.take(line)?;
+    fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.inputs(std::slice::from_ref(line), settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        let taken = lines.iter().map(|line| self.take(line)).collect::<Result<Vec<_>, _>>()?;
         let (sender, edges) = broadcast::channel(KEPT);
-        taken.line.watch(move |edge| sender.send(edge).is_ok());
-        Ok(Box::new(Watched { taken, edges, name: line.clone() }))
+        for (line, taken) in taken.iter().enumerate() {
+            let sender = sender.clone();
+            taken.line.watch(move |edge| sender.send(Edge { line, ..edge }).is_ok());
+        }
+        let names: Vec<_> = lines.iter().map(LineName::to_string).collect();
+        Ok(Box::new(Watched { taken, edges, names: names.join(", "), lost: 0 }))
+    }
+
+    fn listen(&self, line: &LineName, _settings: InputSettings) -> Result<InputPort, PortError> {
+        let taken = self.take(line)?;
+        Ok(InputPort(Box::new(Heard { listener: taken.line.listen(), _taken: taken })))
     }
 
     fn serial(&self, path: &str, _settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
@@ -325,28 +343,54 @@ impl EdgeInput for Counted {
 }
 
 struct Watched {
-    taken: Taken,
+    taken: Vec<Taken>,
     edges: broadcast::Receiver<Edge>,
-    name: LineName,
+    names: String,
+    /// Since the last edge that was taken.
+    lost: u32,
 }
 
 impl Edges for Watched {
     fn level(&mut self) -> Result<Edge, PortError> {
-        self.taken.level().map(|high| Edge { high, time: SystemTime::now() })
+        let first = self.levels()?.into_iter().next();
+        first.ok_or_else(|| PortError::new(FaultKind::Rejected, "there is no line to watch"))
+    }
+
+    fn levels(&mut self) -> Result<Vec<Edge>, PortError> {
+        let time = SystemTime::now();
+        let level = |(line, taken): (usize, &mut Taken)| Ok(Edge { line, ..Edge::new(taken.level()?, time) });
+        self.taken.iter_mut().enumerate().map(level).collect()
     }
 
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Edge, PortError>> + Send + '_>> {
         Box::pin(async {
             loop {
                 match self.edges.recv().await {
-                    Ok(edge) => return Ok(edge),
+                    Ok(edge) => return Ok(Edge { lost: std::mem::take(&mut self.lost), ..edge }),
                     Err(RecvError::Lagged(lost)) => {
-                        tracing::warn!(line = %self.name, lost, "edges came faster than they were taken: the oldest are lost");
+                        tracing::warn!(line = %self.names, lost, "edges came faster than they were taken: the oldest are lost");
+                        self.lost = self.lost.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
                     }
                     Err(RecvError::Closed) => return Err(PortError::new(FaultKind::Absent, "the line is gone")),
                 }
             }
         })
+    }
+}
+
+/// A line that a worker listens to.
+struct Heard {
+    listener: Listener,
+    _taken: Taken,
+}
+
+impl InputLine for Heard {
+    fn level(&mut self) -> Result<bool, PortError> {
+        self.listener.level()
+    }
+
+    fn edge(&mut self, patience: Duration) -> Result<Option<(bool, Duration)>, PortError> {
+        self.listener.edge(patience)
     }
 }
 

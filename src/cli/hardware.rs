@@ -1,13 +1,15 @@
 //! `halyard read`, `set` and `safe`: straight to the hardware, without a broker and without a running agent.
 
+use super::run::state_directory;
 use super::{Failure, Hardware, code, print, wait};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
 use crate::acting::gate::{Action, Gate, Outcome, Rules};
 use crate::acting::wires;
 use crate::bus::Bus;
-use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
+use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
-use crate::sensing::{Shape, Wants, json_of, wire};
+use crate::sensing::records::SENSORS_FILE;
+use crate::sensing::{Records, Shape, edges, json_of, serial, wire_of};
 use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -55,23 +57,16 @@ async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String,
         Source::Sampled { spec, .. } => {
             let mut shape = Shape::new(spec.channels(), &sensor.filters);
             let (bus, at, spec) = (Arc::clone(bus), sensor.at.clone(), Arc::clone(spec));
-            let factory: Factory<dyn Sensor> =
-                Arc::new(move || spec.open(wire(bus.as_ref(), &at, Wants::of(spec.as_ref()))?));
+            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire_of(bus.as_ref(), &at, spec.as_ref())?));
             let mut sample = shape.sample();
             let sample =
                 Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
             shape.state(&sample, SystemTime::now(), Instant::now())?.ok_or_else(nothing)
         }
-        Source::Serial { spec, .. } => crate::sensing::once(bus, sensor, spec).await,
-        Source::Edges { spec } => {
-            let At::Line(name) = &sensor.at else { return Err(Fault::rejected("this driver needs a line")) };
-            let mut shape = Shape::new(spec.channels(), &sensor.filters);
-            let level = bus.input(name, spec.input())?.level()?;
-            let mut state = Err(nothing());
-            spec.open().level(level, &mut |time, sample| {
-                state = shape.state(&sample, time, Instant::now()).and_then(|state| state.ok_or_else(nothing));
-            });
-            state
+        Source::Serial { spec, .. } => serial::once(bus, sensor, spec).await,
+        Source::Edges { spec, .. } => {
+            let memory = Records::load(state_directory().map(|folder| folder.join(SENSORS_FILE))).recall(&sensor.id);
+            edges::once(bus, sensor, spec.as_ref(), memory.filter(|_| spec.reports())).await
         }
     }
 }

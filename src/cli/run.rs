@@ -94,7 +94,7 @@ fn greet(config: &Config) {
 }
 
 /// Given by systemd; else where a user's programs keep their state.
-fn state_directory() -> Option<PathBuf> {
+pub(super) fn state_directory() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os("STATE_DIRECTORY") {
         return Some(folder.into());
     }

@@ -243,10 +243,12 @@ pub enum Source {
         /// Interval from sample to sample.
         every: Duration,
     },
-    /// Told by the edges of its line.
+    /// Told by the edges of its lines.
     Edges {
         /// The factory of its driver.
         spec: Arc<dyn EdgeSpec>,
+        /// Interval from report to report of one that reports; `None` of one that tells what happens when it happens.
+        every: Option<Duration>,
     },
     /// On a serial port.
     Serial {

@@ -158,6 +158,13 @@ impl Stanza<'_> {
                 continue;
             }
             match self.one(member.key, member.at, fits, problems) {
+                Some(Placed { place, value: At::Line(LineName::Pin { .. }), .. })
+                    if member.at == Attachment::InputLine =>
+                {
+                    let message = format!("`{}` must be a line of the board: an expander tells too late", member.key);
+                    problems.push(Problem::new(place, message));
+                    whole = false;
+                }
                 Some(place) => {
                     all.push((member.key, place.value.clone()));
                     places.push(place);

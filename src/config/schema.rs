@@ -5,7 +5,7 @@ use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
 use super::written;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{Attachment, DRIVERS, Driver, Role};
+use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -145,11 +145,11 @@ fn rename(schema: &mut Value, driver: &str) {
 fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, places: &Places) -> Value {
     let mut properties = Map::new();
     let mut required = vec![json!("id"), json!("driver")];
-    let is_edge = driver.attachments.contains(&Attachment::InputLine);
+    let is_told = matches!((driver.defaults)(), Spec::Edge(spec) if !spec.reports());
     properties.insert("driver".to_owned(), json!({ "const": driver.name, "description": driver.summary }));
     for key in keys(common) {
         // Edges are not asked for.
-        if !(key == "every" && is_edge)
+        if !(key == "every" && is_told)
             && let Some(property) = common.get("properties").and_then(|properties| properties.get(&key))
         {
             properties.insert(key, property.clone());

@@ -35,13 +35,18 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             let channels = spec.channels();
             (Some(Source::Sampled { spec, every }), Some(channels), Store::Latest)
         }
+        Some(Spec::Edge(spec)) if spec.reports() => {
+            let every = every.map_or(EVERY, |every| interval(&every, problems));
+            let channels = spec.channels();
+            (Some(Source::Edges { spec, every: Some(every) }), Some(channels), Store::Latest)
+        }
         Some(Spec::Edge(spec)) => {
             if let Some(every) = every {
                 let message = "there is no `every` here: each change is reported when it happens";
                 problems.push(Problem::new(every.place, message));
             }
             let channels = spec.channels();
-            (Some(Source::Edges { spec }), Some(channels), Store::All)
+            (Some(Source::Edges { spec, every: None }), Some(channels), Store::All)
         }
         Some(Spec::Serial(spec)) => {
             let every = every.map_or(EVERY, |every| interval(&every, problems));

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 7] = ["sensor", "binary_sensor", "switch", "number", "light", "fan", "device_tracker"];
+const PLATFORMS: [&str; 8] = ["sensor", "binary_sensor", "switch", "number", "light", "fan", "device_tracker", "event"];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -27,6 +27,8 @@ const EXPIRY_MIN: Duration = Duration::from_secs(60);
 const STEP_MIN: f64 = 0.001;
 /// Key of the component that shows a place on the map; no channel is called so.
 const TRACKER: &str = "TRACKER";
+/// Key of an event in the message that tells of it.
+const EVENT: &str = "event";
 /// Key of an actuator's value in its state.
 const STATE: &str = "state";
 
@@ -114,7 +116,7 @@ fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Top
         Source::Sampled { spec, every } => (spec.channels(), Some(*every)),
         Source::Serial { spec, every } => (spec.channels(), Some((*every).max(spec.patience()))),
         // An edge input that nothing happens to is silent for as long: its value does not age.
-        Source::Edges { spec } => (spec.channels(), None),
+        Source::Edges { spec, every } => (spec.channels(), *every),
     };
     let entity = Entity { id: &sensor.id, name: sensor.name.as_deref(), config, topics };
     for channel in &channels {
@@ -128,6 +130,12 @@ fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Top
         }
         components.insert(entity.key(&channel.name), component.into());
     }
+    if let Source::Edges { spec, .. } = &sensor.source
+        && let events = spec.events()
+        && !events.is_empty()
+    {
+        components.insert(entity.key(EVENT), add_events(&entity, &events).into());
+    }
     // A place is on the map too.
     if ["latitude", "longitude"].iter().all(|name| channels.iter().any(|channel| channel.name == *name)) {
         // Its state has no such key: "None" makes Home Assistant go by the place, which is in the attributes.
@@ -136,6 +144,16 @@ fn add_sensor(components: &mut Map<String, Value>, config: &Config, topics: &Top
         insert_all(&mut component, [("json_attributes_topic", state_topic.as_str()), ("source_type", "gps")]);
         components.insert(entity.key(TRACKER), component.into());
     }
+}
+
+/// What happens to a button: an entity beside that of its state.
+fn add_events(entity: &Entity<'_>, events: &[&str]) -> Map<String, Value> {
+    let mut component = entity.component("event", EVENT, Some(EVENT));
+    // The state's own messages tell of no event: an empty text makes Home Assistant pass over them.
+    let template = "{{ {'event_type': value_json.event} | tojson if value_json.event is defined else '' }}";
+    insert_all(&mut component, [("value_template", template), ("device_class", "button")]);
+    component.insert("event_types".into(), json!(events));
+    component
 }
 
 /// What kind of value a channel has.

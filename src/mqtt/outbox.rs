@@ -68,6 +68,14 @@ impl Outbox {
         self.shared.wake(state);
     }
 
+    /// Something that happened to an entity: on the topic of its states and in order with them, QoS 1, not retained.
+    ///
+    /// With [`Store::All`] those of an outage are delivered on `topic` + `/backlog`, like states; else they are dropped.
+    pub fn event(&self, topic: &str, payload: Bytes, store: Store) {
+        self.shared.lock().queue.event(topic, payload, store);
+        self.shared.changed.notify_one();
+    }
+
     /// A retained message of which only the newest counts. An empty payload clears the topic.
     pub fn retained(&self, topic: &str, payload: Bytes) {
         self.state(topic, payload, Store::Latest);

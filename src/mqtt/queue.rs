@@ -48,12 +48,15 @@ pub(super) struct Queue {
 struct State {
     topic: Arc<str>,
     payload: Bytes,
+    /// Something that happened: never retained, and no newer one makes it void.
+    is_event: bool,
 }
 
-/// A topic of states, as long as any of them waits or is on its way.
+/// A topic of states and events, as long as any of them waits or is on its way.
 #[derive(Debug)]
 struct Entity {
     store: Store,
+    /// The newest state; 0 if only events were given.
     newest: Number,
     /// All that wait, in `live` or `backlog`.
     waiting: BTreeSet<Number>,
@@ -66,6 +69,12 @@ enum Flight {
     State(State),
     /// A state of an entity that is no more.
     Forgotten,
+}
+
+impl Flight {
+    fn is_state(&self) -> bool {
+        matches!(self, Self::State(state) if !state.is_event)
+    }
 }
 
 /// What became of messages so far.
@@ -123,33 +132,18 @@ impl Queue {
 
     /// Takes the newest state of an entity.
     pub(super) fn state(&mut self, topic: &str, payload: Bytes, store: Store) {
-        if !is_topic_name(topic) {
-            self.counters.failed += 1;
-            return;
-        }
-        if store == Store::None && !self.connected {
-            self.counters.dropped += 1;
-            return;
-        }
-        self.last += 1;
-        let number = self.last;
-        let topic: Arc<str> = match self.entities.get_key_value(topic) {
-            Some((known, _)) => known.clone(),
-            None => topic.into(),
-        };
-        let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity {
-            store,
-            newest: number,
-            waiting: BTreeSet::new(),
-            in_flight: 0,
-        });
-        entity.store = store;
+        let Some((number, topic)) = self.entity(topic, store) else { return };
+        let Some(entity) = self.entities.get_mut(&topic) else { return };
         entity.newest = number;
         match store {
             Store::Latest => {
                 for older in std::mem::take(&mut entity.waiting) {
-                    self.live.remove(&older);
-                    self.backlog.remove(&older);
+                    if self.live.get(&older).is_some_and(|state| state.is_event) {
+                        entity.waiting.insert(older);
+                    } else {
+                        self.live.remove(&older);
+                        self.backlog.remove(&older);
+                    }
                 }
             }
             Store::All if !self.connected => {
@@ -162,13 +156,55 @@ impl Queue {
             Store::All | Store::None => (),
         }
         entity.waiting.insert(number);
-        self.live.insert(number, State { topic: topic.clone(), payload });
+        self.live.insert(number, State { topic: topic.clone(), payload, is_event: false });
         self.bound_states(&topic);
+    }
+
+    /// Takes an event of an entity. During an outage it is history at once: kept for the backlog, or not at all.
+    pub(super) fn event(&mut self, topic: &str, payload: Bytes, store: Store) {
+        if store == Store::Latest && !self.connected {
+            self.counters.dropped += 1;
+            return;
+        }
+        let Some((number, topic)) = self.entity(topic, store) else { return };
+        let Some(entity) = self.entities.get_mut(&topic) else { return };
+        entity.waiting.insert(number);
+        let event = State { topic: topic.clone(), payload, is_event: true };
+        let queue = if self.connected { &mut self.live } else { &mut self.backlog };
+        queue.insert(number, event);
+        self.bound_states(&topic);
+    }
+
+    /// A number for what an entity gives, and its topic; `None` if it is not taken.
+    fn entity(&mut self, topic: &str, store: Store) -> Option<(Number, Arc<str>)> {
+        if !is_topic_name(topic) {
+            self.counters.failed += 1;
+            return None;
+        }
+        if store == Store::None && !self.connected {
+            self.counters.dropped += 1;
+            return None;
+        }
+        self.last += 1;
+        let topic: Arc<str> = match self.entities.get_key_value(topic) {
+            Some((known, _)) => known.clone(),
+            None => topic.into(),
+        };
+        let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity {
+            store,
+            newest: 0,
+            waiting: BTreeSet::new(),
+            in_flight: 0,
+        });
+        entity.store = store;
+        Some((self.last, topic))
     }
 
     /// Whether the broker of this connection has the newest state of this topic, or will have it.
     pub(super) fn is_known(&self, topic: &str) -> bool {
-        self.entities.contains_key(topic) || self.known.contains(topic)
+        let will =
+            |entity: &Entity| entity.waiting.contains(&entity.newest) || self.in_flight.contains_key(&entity.newest);
+        self.known.contains(topic) || self.entities.get(topic).is_some_and(will)
     }
 
     /// Drops what waits for this topic.
@@ -196,7 +232,7 @@ impl Queue {
         self.known.clear();
         for (number, state) in std::mem::take(&mut self.live) {
             let Some(entity) = self.entities.get_mut(&state.topic) else { continue };
-            if entity.store == Store::None {
+            if entity.store == Store::None || (entity.store == Store::Latest && state.is_event) {
                 entity.waiting.remove(&number);
                 self.counters.dropped += 1;
                 self.tidy(&state.topic);
@@ -220,7 +256,7 @@ impl Queue {
             self.in_flight.insert(number, Flight::Message(message.clone()));
             return Some((number, message));
         }
-        let (number, state, retained) = match self.live.pop_first() {
+        let (number, state, is_live) = match self.live.pop_first() {
             Some((number, state)) => (number, state, true),
             None => self.backlog.pop_first().map(|(number, state)| (number, state, false))?,
         };
@@ -228,7 +264,8 @@ impl Queue {
             entity.waiting.remove(&number);
             entity.in_flight += 1;
         }
-        let topic = if retained { state.topic.to_string() } else { format!("{}/backlog", state.topic) };
+        let topic = if is_live { state.topic.to_string() } else { format!("{}/backlog", state.topic) };
+        let retained = is_live && !state.is_event;
         let message =
             Outgoing { topic, payload: state.payload.clone(), qos: 1, retained, expiry: None, correlation: None };
         self.in_flight.insert(number, Flight::State(state));
@@ -238,7 +275,7 @@ impl Queue {
     /// The broker has it.
     pub(super) fn delivered(&mut self, number: Number) {
         self.counters.delivered += 1;
-        if let Some(Flight::State(state)) = self.in_flight.get(&number) {
+        if let Some(Flight::State(state)) = self.in_flight.get(&number).filter(|flight| flight.is_state()) {
             self.known.insert(Arc::clone(&state.topic));
         }
         self.done(number);
@@ -276,6 +313,7 @@ impl Queue {
                 entity.waiting.insert(number);
                 self.backlog.insert(number, state);
             }
+            Store::Latest | Store::None if state.is_event => self.counters.dropped += 1,
             Store::Latest | Store::None => (),
         }
         self.bound_states(&topic);
@@ -308,7 +346,9 @@ impl Queue {
     fn bound_states(&mut self, topic: &str) {
         let Some(entity) = self.entities.get_mut(topic) else { return };
         while entity.waiting.len() > self.limits.states {
-            let Some(oldest) = entity.waiting.pop_first() else { break };
+            // Not the newest state, whatever came after it: the topic has to show it.
+            let Some(oldest) = entity.waiting.iter().copied().find(|number| *number != entity.newest) else { break };
+            entity.waiting.remove(&oldest);
             self.live.remove(&oldest);
             self.backlog.remove(&oldest);
             self.counters.dropped += 1;

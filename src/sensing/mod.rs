@@ -2,8 +2,9 @@
 
 pub mod edges;
 pub mod filter;
+pub mod records;
 pub mod sampled;
-mod serial;
+pub mod serial;
 mod shape;
 
 use crate::bus::Bus;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use serial::once;
+pub use records::Records;
 pub use shape::{Shape, json_of};
 
 /// First pause before a part that is away is looked for again; it doubles up to [`LONGEST_PAUSE`].
@@ -34,6 +35,8 @@ pub struct Surroundings {
     pub reporter: Reporter,
     /// Whom to tell of progress.
     pub watchdog: Watchdog,
+    /// What has to survive a restart.
+    pub records: Records,
 }
 
 /// Asks a sensor's task for a state now.
@@ -48,7 +51,7 @@ pub async fn run(
 ) {
     match sensor.source.clone() {
         Source::Sampled { spec, every } => sampled::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
-        Source::Edges { spec } => edges::run(&sensor, spec, &surroundings, requests, &cancel).await,
+        Source::Edges { spec, every } => edges::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
         Source::Serial { spec, every } => serial::run(&sensor, spec, every, &surroundings, requests, &cancel).await,
     }
 }
@@ -105,6 +108,19 @@ pub fn wire(bus: &dyn Bus, at: &At, wants: Wants) -> Result<Wire, Fault> {
         }
         At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),
     })
+}
+
+/// Opens the wire to a sensor's part: of its lines, those that it listens to are inputs.
+///
+/// # Errors
+/// A [`Fault`] of the bus.
+pub fn wire_of(bus: &dyn Bus, at: &At, spec: &dyn SensorSpec) -> Result<Wire, Fault> {
+    let At::Several(members) = at else { return wire(bus, at, Wants::of(spec)) };
+    let member = |(key, at): &(&'static str, At)| match (spec.listens(key), at) {
+        (Some(settings), At::Line(line)) => Ok((*key, Wire::Input(bus.listen(line, settings)?))),
+        _ => Ok((*key, wire(bus, at, Wants::of(spec))?)),
+    };
+    Ok(Wire::Several(members.iter().map(member).collect::<Result<_, Fault>>()?))
 }
 
 /// The next pause of a backoff.

@@ -81,9 +81,19 @@ impl Shape {
                 shaped.last = Some(shaped.round(value));
             }
         }
-        if !passed {
-            return Ok(None);
-        }
+        Ok(passed.then(|| self.last(time)))
+    }
+
+    /// Something that happened, with the state in which it did: whoever reads a state finds one in each message.
+    #[must_use]
+    pub fn event(&self, event: &str, time: SystemTime) -> Map<String, Json> {
+        let mut all = self.last(time);
+        all.insert("event".into(), event.into());
+        all
+    }
+
+    /// The last state, with another time.
+    fn last(&self, time: SystemTime) -> Map<String, Json> {
         let mut state = Map::new();
         state.insert("time".into(), Json::String(rfc3339(time)));
         for shaped in &self.channels {
@@ -91,7 +101,7 @@ impl Shape {
                 state.insert(shaped.channel.name.clone().into_owned(), json_of(value));
             }
         }
-        Ok(Some(state))
+        state
     }
 }
 

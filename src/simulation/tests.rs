@@ -2,7 +2,9 @@ use super::*;
 use crate::testing::{actuator, config, sensor};
 use halyard_drivers::port::InputSettings;
 use halyard_drivers::sim::Part;
-use halyard_drivers::{ActuatorSpec, Control, EdgeSensor, Fault, SensorSpec, sht4x};
+use halyard_drivers::{
+    ActuatorSpec, Control, Edge, EdgeSensor, EdgeSpec, Emit, Fault, Sample, SensorSpec, Value, sht4x,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -76,11 +78,11 @@ impl Actuator for Relay {
 
 /// A contact; inverted, it is on while its line is low.
 #[derive(Debug)]
-struct Input {
+struct Contact {
     invert: bool,
 }
 
-impl EdgeSpec for Input {
+impl EdgeSpec for Contact {
     fn channels(&self) -> Vec<Channel> {
         vec![Channel::switch("state", halyard_drivers::Quantity::STATE)]
     }
@@ -92,13 +94,13 @@ impl EdgeSpec for Input {
     }
 }
 
-impl EdgeSensor for Input {
-    fn level(&mut self, level: Edge, emit: &mut dyn FnMut(SystemTime, Sample)) {
+impl EdgeSensor for Contact {
+    fn level(&mut self, level: Edge, emit: &mut Emit<'_>) {
         let mut sample = Sample::new(1);
         sample.set(0, Value::Switch(level.high != self.invert));
-        emit(level.time, sample);
+        emit(level.time, Ok(sample));
     }
-    fn edge(&mut self, edge: Edge, emit: &mut dyn FnMut(SystemTime, Sample)) {
+    fn edge(&mut self, edge: Edge, emit: &mut Emit<'_>) {
         self.level(edge, emit);
     }
 }
@@ -109,7 +111,7 @@ fn climate() -> SensorConfig {
 }
 
 fn input(id: &str, invert: bool) -> SensorConfig {
-    sensor(id, Source::Edges { spec: Arc::new(Input { invert }) })
+    sensor(id, Source::Edges { spec: Arc::new(Contact { invert }), every: None })
 }
 
 fn pass(scene: &mut Scene, seconds: u32) {

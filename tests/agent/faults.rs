@@ -31,10 +31,10 @@ actuators:
 ";
 
 /// An agent in this process.
-struct Inside {
-    broker: Broker,
-    proxy: Proxy,
-    witness: Witness,
+pub struct Inside {
+    pub broker: Broker,
+    pub proxy: Proxy,
+    pub witness: Witness,
     bus: Arc<Simulated>,
     gate: Arc<Barrier>,
     file: PathBuf,
@@ -44,12 +44,20 @@ struct Inside {
 
 impl Inside {
     fn start() -> Option<Self> {
+        let inside = Self::with(PARTS, None)?;
+        inside.state("pump", "OFF", "start");
+        inside.state("lamp", "OFF", "start");
+        Some(inside)
+    }
+
+    /// One with these parts, which keeps what it knows in this folder.
+    pub fn with(parts: &str, state_directory: Option<PathBuf>) -> Option<Self> {
         let broker = Broker::start("")?;
         let proxy = Proxy::start(broker.address(), 5);
         let witness = Witness::connect(broker.address());
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("config.yaml");
-        std::fs::write(&file, configuration(&proxy.url(), PARTS)).unwrap();
+        std::fs::write(&file, configuration(&proxy.url(), parts)).unwrap();
         let config = config::load(&file).unwrap_or_else(|report| panic!("{report}"));
         let bus = Arc::new(Simulated::new(&config));
         let gate = Arc::new(Barrier::default());
@@ -59,8 +67,11 @@ impl Inside {
             reader: Box::new(move || config::load(&again).map_err(|report| report.to_string())),
             bus: Arc::new(Gated { bus: bus.clone(), gate: gate.clone() }),
             board: "test",
-            state_directory: None,
+            state_directory,
         };
+        let sensors = setup.config.sensors.iter().map(|sensor| sensor.id.clone());
+        let actuators = setup.config.actuators.iter().map(|actuator| actuator.id.clone());
+        let entities: Vec<_> = sensors.chain(actuators).collect();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             let ended = runtime.block_on(agent::run(setup)).unwrap();
@@ -68,15 +79,13 @@ impl Inside {
             ended
         });
         let inside = Self { broker, proxy, witness, bus, gate, file, _folder: folder, thread: Some(thread) };
-        for entity in ["climate", "door", "pump", "lamp"] {
+        for entity in entities {
             inside.witness.wait_for(&topic(&format!("{entity}/availability")), "online");
         }
-        inside.state("pump", "OFF", "start");
-        inside.state("lamp", "OFF", "start");
         Some(inside)
     }
 
-    fn line(&self, name: &str) -> Line {
+    pub fn line(&self, name: &str) -> Line {
         self.bus.line(&LineName::Name(name.to_owned()))
     }
 
@@ -107,7 +116,7 @@ impl Inside {
 
     /// Ends it, as only a request can from inside of the process.
     #[track_caller]
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         self.witness.peer.publish(&topic("agent/request/restart"), "", false);
         let thread = self.thread.take().unwrap();
         wait_until("the agent ends", || thread.is_finished());
@@ -174,6 +183,10 @@ impl Bus for Gated {
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.bus.input(line, settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.bus.inputs(lines, settings)
     }
 
     fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {

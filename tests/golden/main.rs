@@ -14,7 +14,7 @@ use halyard::bus::Expanded;
 use halyard::config::{At, Config, Source, parse};
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::sim::Part;
-use halyard_drivers::{Channel, Control, DRIVERS, Driver, Role, SerialSensor, SerialSpec};
+use halyard_drivers::{Channel, Control, DRIVERS, Driver, EdgeSpec, Role, SerialSensor, SerialSpec};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ fn folder() -> PathBuf {
 fn stanzas() -> Vec<(String, &'static Driver, String)> {
     let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, timed(driver.example))).collect();
     let bme280 = halyard_drivers::find("bme280").unwrap();
+    let button = "- id: bell\n  driver: digital-input\n  line: GPIO17\n  events: [press]\n";
+    all.push(("digital-input-events".into(), halyard_drivers::find("digital-input").unwrap(), button.into()));
     all.push(("bme280-spi".into(), bme280, "- id: climate\n  driver: bme280\n  bus: spi0.0\n".into()));
     all
 }
@@ -156,18 +158,7 @@ impl Run {
                 });
                 self.step("recovery", "availability", |run| run.wired.open());
             }
-            Some(Source::Edges { .. }) => {
-                let At::Line(name) = self.at.clone() else { panic!("an edge is on a line") };
-                let line = self.wired.simulated().line(&name);
-                let high = line.is_high();
-                self.step("start", "availability", |run| run.wired.open());
-                self.step("an edge", "", |_| line.pull(!high));
-                self.step("a fault", "availability", |run| run.wired.strike());
-                self.step("recovery, after an edge that nobody saw", "availability", |run| {
-                    line.pull(high);
-                    run.wired.open();
-                });
-            }
+            Some(Source::Edges { spec, .. }) => self.edges(&*spec),
             Some(Source::Serial { spec, .. }) => {
                 self.step("start", "availability", |run| run.wired.open());
                 self.step("a measurement", "", |run| {
@@ -195,6 +186,38 @@ impl Run {
             }
         }
         self.end()
+    }
+
+    fn edges(&mut self, spec: &dyn EdgeSpec) {
+        let lines = spec.lines().iter().map(|key| self.wired.simulated().line(self.at.line(key).unwrap()));
+        let lines: Vec<_> = lines.collect();
+        let turn = |line: usize| lines[line].pull(!lines[line].is_high());
+        self.step("start", "availability", |run| run.wired.open());
+        if lines.len() > 1 {
+            self.step("a detent", "", |_| [0, 1, 0, 1].into_iter().for_each(turn));
+        } else if spec.reports() {
+            self.step("a pulse", "", |run| {
+                [0, 0].into_iter().for_each(turn);
+                run.say("agent/request/read", "");
+            });
+        } else if !spec.events().is_empty() {
+            let told = self.until_after(|publish| !publish.retained, || [0, 0].into_iter().for_each(turn));
+            self.write("a press", &told);
+        } else {
+            self.step("an edge", "", |_| turn(0));
+        }
+        self.step("a fault", "availability", |run| run.wired.strike());
+        self.step("recovery, after an edge that nobody saw", "availability", |run| {
+            turn(0);
+            run.wired.open();
+        });
+    }
+
+    /// All messages that follow something, until such a one of the part's.
+    fn until_after(&mut self, last: impl Fn(&Publish) -> bool, action: impl FnOnce()) -> Vec<Publish> {
+        action();
+        let id = self.id.clone();
+        self.until(|publish| publish.topic == id && last(publish))
     }
 
     /// Sets all channels to something in the lower half of their ranges: not what the model begins with.
@@ -280,7 +303,7 @@ impl Run {
 fn timeless(source: &mut Source) {
     match source {
         Source::Sampled { every, .. } => *every = DAY,
-        Source::Edges { .. } => {}
+        Source::Edges { every, .. } => *every = every.map(|_| DAY),
         Source::Serial { spec, every } => {
             *every = if talks(&**spec) { Duration::ZERO } else { DAY };
             *spec = Arc::new(Patient(spec.clone()));

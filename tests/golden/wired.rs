@@ -3,8 +3,8 @@
 use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort, Parity, PortError,
-    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings, Table,
+    EdgePort, I2cPort, InputLine, InputPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort,
+    Parity, PortError, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings, Table,
 };
 use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
@@ -13,6 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 
@@ -147,7 +148,7 @@ impl Bus for Wired {
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         self.control.wait();
         let inner = Struck { inner: self.simulated.output(line)?.0, control: self.control.clone() };
-        Ok(OutputPort(Box::new(Noted { inner, line: line.clone() })))
+        Ok(OutputPort(Box::new(Noted { inner, lines: vec![line.clone()] })))
     }
 
     fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
@@ -162,9 +163,19 @@ impl Bus for Wired {
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.inputs(std::slice::from_ref(line), settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.control.wait();
-        let inner = Struck { inner: self.simulated.input(line, settings)?, control: self.control.clone() };
-        Ok(Box::new(Noted { inner, line: line.clone() }))
+        let inner = Struck { inner: self.simulated.inputs(lines, settings)?, control: self.control.clone() };
+        Ok(Box::new(Noted { inner, lines: lines.to_vec() }))
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        self.control.wait();
+        let inner = Struck { inner: self.simulated.listen(line, settings)?.0, control: self.control.clone() };
+        Ok(InputPort(Box::new(Noted { inner, lines: vec![line.clone()] })))
     }
 
     fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
@@ -296,47 +307,74 @@ impl Modbus for Talked {
     }
 }
 
-/// A line with its record.
+/// Lines with their record.
 struct Noted<T> {
     inner: Struck<T>,
-    line: LineName,
+    lines: Vec<LineName>,
+}
+
+impl<T> Noted<T> {
+    fn note(&self, line: usize, what: &str) {
+        self.inner.control.note(&self.lines[line], what);
+    }
 }
 
 impl OutputLine for Noted<Box<dyn OutputLine>> {
     fn drive(&mut self, high: bool) -> Result<(), PortError> {
         if self.inner.control.strikes() {
-            self.inner.control.note(&self.line, &format!("cannot be driven {}", level(high)));
+            self.note(0, &format!("cannot be driven {}", level(high)));
             return Err(PortError::new(FaultKind::Bus, "the line does not answer"));
         }
-        self.inner.control.note(&self.line, &format!("is driven {}", level(high)));
+        self.note(0, &format!("is driven {}", level(high)));
         self.inner.inner.drive(high)
     }
 
     fn level(&mut self) -> Result<bool, PortError> {
         let high = self.inner.inner.level()?;
-        self.inner.control.note(&self.line, &format!("reads {}", level(high)));
+        self.note(0, &format!("reads {}", level(high)));
         Ok(high)
+    }
+}
+
+impl InputLine for Noted<Box<dyn InputLine>> {
+    fn level(&mut self) -> Result<bool, PortError> {
+        let high = self.inner.inner.level()?;
+        self.note(0, &format!("reads {}", level(high)));
+        Ok(high)
+    }
+
+    fn edge(&mut self, patience: Duration) -> Result<Option<(bool, Duration)>, PortError> {
+        let edge = self.inner.inner.edge(patience)?;
+        if let Some((high, _)) = edge {
+            self.note(0, &format!("goes {}", level(high)));
+        }
+        Ok(edge)
     }
 }
 
 impl Edges for Noted<Box<dyn Edges>> {
     fn level(&mut self) -> Result<Edge, PortError> {
-        let edge = self.inner.inner.level()?;
-        self.inner.control.note(&self.line, &format!("reads {}", level(edge.high)));
-        Ok(edge)
+        Ok(self.levels()?[0])
+    }
+
+    fn levels(&mut self) -> Result<Vec<Edge>, PortError> {
+        let levels = self.inner.inner.levels()?;
+        levels.iter().for_each(|edge| self.note(edge.line, &format!("reads {}", level(edge.high))));
+        Ok(levels)
     }
 
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Result<Edge, PortError>> + Send + '_>> {
         Box::pin(async {
-            let control = &self.inner.control;
+            let Self { inner, lines } = self;
+            let control = &inner.control;
             tokio::select! {
                 () = control.struck.notified() => {
-                    control.note(&self.line, "is gone");
+                    lines.iter().for_each(|line| control.note(line, "is gone"));
                     Err(PortError::new(FaultKind::Absent, "the device is gone"))
                 }
-                edge = self.inner.inner.next() => {
+                edge = inner.inner.next() => {
                     let edge = edge?;
-                    control.note(&self.line, &format!("goes {}", level(edge.high)));
+                    control.note(&lines[edge.line], &format!("goes {}", level(edge.high)));
                     Ok(edge)
                 }
             }

@@ -4,7 +4,7 @@ use super::lab::{Outside, wait_until};
 use super::scenario;
 use super::support::proxy::Proxy;
 use super::world::{Message, World};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 const PARTS: &str = "\
 sensors:
@@ -131,5 +131,140 @@ fn edges_of_an_outage_are_delivered() {
         let newcomer = world.listen();
         let kept = newcomer.find(0, "door", |message| message.retained);
         assert_eq!(told(&kept), states[1]);
+    });
+}
+
+const METERS: &str = "\
+sensors:
+  - { id: water, driver: pulse-counter, line: GPIO23, edge: rising, kind: water, pulses_per_unit: 10, every: 1s }
+  - { id: volume, driver: rotary-encoder, a: GPIO5, b: GPIO6, pull: down }
+  - { id: bell, driver: digital-input, line: GPIO22, events: [ press, long ], long_press: 2s }";
+
+fn number(message: &Message, channel: &str) -> Option<f64> {
+    message.json()[channel].as_f64()
+}
+
+#[test]
+fn a_knob_is_followed_and_a_button_is_understood() {
+    scenario("inputs::a_knob_is_followed_and_a_button_is_understood", || {
+        let [a, b, button] = [5, 6, 22].map(Outside::of);
+        let world = World::new(METERS);
+        let listener = world.listen();
+        let _agent = world.start(&listener);
+        listener.find(0, "volume", |message| number(message, "position") == Some(0.0));
+        listener.state(0, "bell", "OFF");
+        let from = listener.mark();
+        // At rest both are low: clockwise A rises first.
+        let turn = |first: &Outside, second: &Outside| {
+            for (line, up) in [(first, true), (second, true), (first, false), (second, false)] {
+                line.pull(up);
+            }
+        };
+        (0..40).for_each(|_| turn(&a, &b));
+        (0..50).for_each(|_| turn(&b, &a));
+        listener.find(from, "volume", |message| number(message, "position") == Some(-10.0));
+        let positions: Vec<_> =
+            listener.on(from, "volume").iter().filter_map(|said| number(said, "position")).collect();
+        let expected: Vec<f64> = (1..=40).chain((-10..40).rev()).map(f64::from).collect();
+        assert_eq!(positions, expected, "each detent, in order");
+
+        let from = listener.mark();
+        button.pull(true);
+        let down = listener.state(from, "bell", "ON");
+        button.pull(false);
+        let press = listener.find(from, "bell", |message| message.json()["event"] == "press");
+        assert!(!press.retained && press.json()["state"] == "OFF", "{press:?}");
+        let from = listener.mark();
+        button.pull(true);
+        let long = listener.find(from, "bell", |message| message.json()["event"] == "long");
+        assert!(long.json()["state"] == "ON" && long.json()["time"].as_str() > down["time"].as_str(), "{long:?}");
+        button.pull(false);
+        listener.state(from, "bell", "OFF");
+        assert_eq!(listener.on(from, "bell").len(), 3, "nothing follows its release");
+    });
+}
+
+#[test]
+fn no_pulse_is_lost_while_the_agent_sleeps_and_none_by_a_restart() {
+    scenario("inputs::no_pulse_is_lost_while_the_agent_sleeps_and_none_by_a_restart", || {
+        /// More than the kernel keeps.
+        const MANY: usize = 700;
+        let meter = Outside::of(23);
+        let world = World::new(METERS);
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        let pulses = |count: usize| {
+            for _ in 0..count {
+                meter.pull(true);
+                meter.pull(false);
+            }
+        };
+        let total = |from: usize, total: f64| {
+            listener.find(from, "water", |message| number(message, "total").is_some_and(|it| (it - total).abs() < 1e-6))
+        };
+        total(0, 0.0);
+        pulses(5);
+        total(0, 0.5);
+        agent.signal(libc::SIGSTOP);
+        pulses(MANY);
+        agent.signal(libc::SIGCONT);
+        total(0, 70.5);
+        assert!(agent.log().contains("edges came faster than they were taken"), "{}", agent.log());
+        agent.signal(libc::SIGTERM);
+        assert!(agent.wait().success());
+
+        let from = listener.mark();
+        let mut agent = world.start(&listener);
+        total(from, 70.5);
+        pulses(1);
+        total(from, 70.6);
+        // It was written when the agent stopped, and not since: that is all that is lost.
+        agent.signal(libc::SIGKILL);
+        agent.wait();
+        let (code, out, err) = world.halyard("read", &["water", "--json"]);
+        let read: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code} {err}"));
+        let total = read["states"]["water"]["total"].as_f64().unwrap();
+        assert!((70.5..=70.6).contains(&total), "{read}");
+    });
+}
+
+/// An echo for everybody who listens, again and again.
+#[test]
+fn an_echo_is_measured_by_the_kernels_time_stamps() {
+    const TANK: &str = "\
+sensors:
+  - { id: tank, driver: ultrasonic, trigger: GPIO20, echo: GPIO21, every: 100ms }";
+    /// How long the sound is on its way, and a pause between two echoes: much as a part has them.
+    const ECHO: Duration = Duration::from_millis(6);
+    const SILENCE: Duration = Duration::from_millis(40);
+    scenario("inputs::an_echo_is_measured_by_the_kernels_time_stamps", || {
+        let echo = Outside::of(21);
+        let world = World::new(TANK);
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        let find =
+            || listener.on(0, "tank").iter().filter_map(|message| number(message, "distance")).collect::<Vec<_>>();
+        // Nobody answers.
+        listener.next(0, "tank/availability", "offline");
+        let (mut shortest, mut longest) = (Duration::MAX, Duration::ZERO);
+        wait_until("distances", || {
+            let before = Instant::now();
+            echo.pull(true);
+            let after = Instant::now();
+            std::thread::sleep(ECHO);
+            shortest = shortest.min(after.elapsed());
+            echo.pull(false);
+            longest = longest.max(before.elapsed());
+            std::thread::sleep(SILENCE);
+            find().len() >= 5
+        });
+        let metres = |echo: Duration| echo.as_secs_f64() * 343.21 / 2.0;
+        for distance in find() {
+            assert!((metres(shortest) - 0.001..=metres(longest) + 0.001).contains(&distance), "{distance}");
+        }
+        listener.next(0, "tank/availability", "online");
+        agent.signal(libc::SIGTERM);
+        assert!(agent.wait().success());
+        assert!(!Outside::of(20).is_high());
     });
 }

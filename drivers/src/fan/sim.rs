@@ -1,7 +1,7 @@
 //! The tachometer of a fan, as Intel's specification has it: two pulses in a revolution, and none below the least speed.
 
+use crate::edge::Edge;
 use crate::port::{EdgeInput, PortError};
-use crate::sensor::Edge;
 use crate::sim::{Pwm, clock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,7 +39,7 @@ impl EdgeInput for Tachometer {
         let end = SystemTime::now();
         let times = (0..KEPT).map_while(|back| Some((back, half * back)).filter(|(_, age)| *age < passed));
         let mut edges: Vec<_> =
-            times.filter_map(|(back, age)| Some(Edge { high: back % 2 == 1, time: end.checked_sub(age)? })).collect();
+            times.filter_map(|(back, age)| Some(Edge::new(back % 2 == 1, end.checked_sub(age)?))).collect();
         edges.reverse();
         Ok(edges)
     }

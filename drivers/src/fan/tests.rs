@@ -1,6 +1,6 @@
 use super::*;
+use crate::edge::Edge;
 use crate::port::{EdgeInput, PortError};
-use crate::sensor::Edge;
 use crate::sim;
 use crate::sim::clock::pass;
 use std::sync::Mutex;
@@ -16,8 +16,8 @@ impl Wheel {
         let period = Duration::from_secs_f64(60.0 / rpm / 2.0);
         let mut time = SystemTime::UNIX_EPOCH;
         while time < SystemTime::UNIX_EPOCH + Duration::from_secs(1) {
-            self.0.lock().unwrap().push(Edge { high: false, time });
-            self.0.lock().unwrap().push(Edge { high: true, time: time + period / 2 });
+            self.0.lock().unwrap().push(Edge::new(false, time));
+            self.0.lock().unwrap().push(Edge::new(true, time + period / 2));
             time += period;
         }
     }

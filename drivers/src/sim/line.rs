@@ -1,10 +1,11 @@
 //! A simulated GPIO line.
 
 use super::lock;
-use crate::port::{OutputLine, PortError};
-use crate::sensor::Edge;
+use crate::edge::Edge;
+use crate::port::{InputLine, OutputLine, PortError};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 type Watcher = Box<dyn FnMut(Edge) -> bool + Send>;
 
@@ -36,12 +37,24 @@ impl Line {
 
     /// Changes its level from outside. Those who watch learn of a change at once, on this thread.
     pub fn pull(&self, high: bool) {
+        self.pull_at(high, SystemTime::now());
+    }
+
+    /// The same with another time stamp: those who do many things at once can say when each was.
+    pub fn pull_at(&self, high: bool, time: SystemTime) {
         let mut inner = lock(&self.inner);
         if inner.high != high {
             inner.high = high;
-            let edge = Edge { high, time: SystemTime::now() };
-            inner.watchers.retain_mut(|watcher| watcher(edge));
+            inner.watchers.retain_mut(|watcher| watcher(Edge::new(high, time)));
         }
+    }
+
+    /// The line to listen to, from now on.
+    #[must_use]
+    pub fn listen(&self) -> Listener {
+        let (sender, edges) = channel();
+        self.watch(move |edge| sender.send(edge).is_ok());
+        Listener { line: self.clone(), edges }
     }
 
     /// While set, driving and reading fail.
@@ -74,5 +87,24 @@ impl OutputLine for Line {
     fn level(&mut self) -> Result<bool, PortError> {
         self.check()?;
         Ok(self.is_high())
+    }
+}
+
+/// Somebody who listens to a line.
+pub struct Listener {
+    line: Line,
+    edges: Receiver<Edge>,
+}
+
+impl InputLine for Listener {
+    fn level(&mut self) -> Result<bool, PortError> {
+        self.line.level()
+    }
+
+    /// What a model does is on its lines at once: there is nothing to wait for.
+    fn edge(&mut self, _: Duration) -> Result<Option<(bool, Duration)>, PortError> {
+        self.line.check()?;
+        let since = |edge: Edge| edge.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(self.edges.try_recv().ok().map(|edge| (edge.high, since(edge))))
     }
 }

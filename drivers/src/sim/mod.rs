@@ -11,7 +11,7 @@ mod pwm;
 mod spi;
 
 pub use i2c::{I2cBus, I2cFaults};
-pub use line::Line;
+pub use line::{Line, Listener};
 pub use pwm::Pwm;
 pub use spi::SpiSlot;
 
@@ -48,6 +48,11 @@ pub trait Part: Send {
         None
     }
 
+    /// The part as seen from its lines, if it is on lines only.
+    fn lines(&mut self) -> Option<&mut dyn LinesPart> {
+        None
+    }
+
     /// The part as seen from a serial port, if it has that interface.
     fn serial(&mut self) -> Option<&mut dyn SerialPart> {
         None
@@ -76,6 +81,31 @@ pub trait SpiPart {
 
     /// One byte in each direction.
     fn exchange(&mut self, byte: u8) -> u8;
+}
+
+/// A part on several lines, by the keys that they have in the configuration.
+pub trait LinesPart {
+    /// A line is driven to this level. Gives what the part does for it: the key of another line, its level, and how long
+    /// from now. In the order of time.
+    fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)>;
+}
+
+/// Connects a part to its lines. What it does later than now is on its lines at once, with the later time stamps: whoever
+/// listens goes by these.
+pub fn connect(part: &SharedPart, lines: &[(&'static str, Line)]) {
+    for (key, line) in lines {
+        let (key, part) = (*key, part.clone());
+        let others: Vec<_> = lines.iter().filter(|(other, _)| *other != key).cloned().collect();
+        line.watch(move |edge| {
+            let answers = part.lock().lines().map_or_else(Vec::new, |lines| lines.driven(key, edge.high));
+            for (to, high, after) in answers {
+                for (_, line) in others.iter().filter(|(other, _)| *other == to) {
+                    line.pull_at(high, edge.time + after);
+                }
+            }
+            true
+        });
+    }
 }
 
 /// The serial interface of a part.

@@ -2,7 +2,7 @@
 
 use crate::options::{Content, Node, Place};
 use crate::reference::reference;
-use crate::{Attachment, DRIVERS, Driver, Role, Spec};
+use crate::{Attachment, DRIVERS, Driver, Member, Role, Spec};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -73,6 +73,16 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                 }
                 (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (Spec::Edge(spec), Attachment::Several(members)) => {
+                    // Its lines come in this order.
+                    let keys: Vec<_> = members.iter().map(|member| member.key).collect();
+                    driver.role == Role::Sensor && keys == spec.lines() && members.iter().all(|member| member.required)
+                }
+                (Spec::Sensor(spec), Attachment::Several(members)) => {
+                    let listens = |member: &Member| spec.listens(member.key).is_some();
+                    driver.role == Role::Sensor
+                        && members.iter().all(|member| listens(member) == (member.at == Attachment::InputLine))
+                }
                 (Spec::Sensor(_) | Spec::Actuator(_), Attachment::Described | Attachment::Modbus) => true,
                 (Spec::Actuator(_) | Spec::Expander(_), Attachment::I2c { addresses }) => {
                     driver.role != Role::Sensor && addresses.is_sorted() && !addresses.is_empty()

@@ -1,9 +1,10 @@
 //! What goes wrong is a fault of the right kind, never a panic, and never a wrong value that could have been noticed.
 
 use super::rig::{Rig, model, sample, sensors};
-use crate::sim::{I2cFaults, I2cPart, Nack, Part, SharedPart, SpiPart};
+use crate::sim::{I2cFaults, I2cPart, LinesPart, Nack, Part, SharedPart, SpiPart};
 use crate::{FaultKind, Next};
 use proptest::prelude::*;
+use std::time::Duration;
 
 /// Drivers whose part sends a checksum with all that is measured.
 const WITH_CHECKSUM: &[&str] = &["aht20", "htu21", "scd4x", "sgp40", "sht3x", "sht4x"];
@@ -11,7 +12,13 @@ const WITH_CHECKSUM: &[&str] = &["aht20", "htu21", "scd4x", "sgp40", "sht3x", "s
 #[test]
 fn nobody_there_is_absent() {
     for (driver, spec, attachment) in sensors() {
-        let fault = spec.open(Rig::new(attachment, None).wire()).err().unwrap();
+        let rig = Rig::new(attachment, None);
+        // Lines are there without a part: only a measurement shows that nobody is.
+        let opened = spec.open(rig.wire());
+        let fault = match (&rig, opened) {
+            (Rig::Lines(_), Ok(mut sensor)) => sample(&*spec, &mut *sensor).unwrap_err(),
+            (_, opened) => opened.err().unwrap(),
+        };
         assert_eq!(fault.kind, FaultKind::Absent, "{} {attachment:?}: {fault}", driver.name);
     }
 }
@@ -123,6 +130,18 @@ impl Part for Noisy {
 
     fn spi(&mut self) -> Option<&mut dyn SpiPart> {
         Some(self)
+    }
+
+    fn lines(&mut self) -> Option<&mut dyn LinesPart> {
+        Some(self)
+    }
+}
+
+/// Bits of a line are edges, which are now and then not there.
+impl LinesPart for Noisy {
+    fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)> {
+        let edges = self.part.lines().map_or_else(Vec::new, |part| part.driven(key, high));
+        edges.into_iter().filter(|_| self.mask() == 0).collect()
     }
 }
 

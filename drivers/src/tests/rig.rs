@@ -1,7 +1,7 @@
 //! A part on a simulated bus, whatever the bus.
 
-use crate::port::{I2cPort, SpiPort, Wire};
-use crate::sim::{I2cBus, Part, SharedPart, SpiSlot};
+use crate::port::{I2cPort, InputPort, OutputPort, SpiPort, Wire};
+use crate::sim::{I2cBus, Line, Part, SharedPart, SpiSlot, connect};
 use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub enum Rig {
     I2c(I2cBus, u8),
     Spi(SpiSlot),
+    /// By their keys, with what each is.
+    Lines(Vec<(&'static str, Attachment, Line)>),
 }
 
 impl Rig {
@@ -22,6 +24,14 @@ impl Rig {
                 Self::I2c(bus, addresses[0])
             }
             Attachment::Spi => Self::Spi(SpiSlot::new(part)),
+            Attachment::Several(members) => {
+                let lines: Vec<_> = members.iter().map(|member| (member.key, member.at, Line::new())).collect();
+                if let Some(part) = part {
+                    let lines: Vec<_> = lines.iter().map(|(key, _, line)| (*key, line.clone())).collect();
+                    connect(&part, &lines);
+                }
+                Self::Lines(lines)
+            }
             _ => panic!("a part on no bus"),
         }
     }
@@ -30,6 +40,13 @@ impl Rig {
         match self {
             Self::I2c(bus, address) => wire_at(bus, *address),
             Self::Spi(slot) => Wire::Spi(SpiPort(Box::new(slot.clone()))),
+            Self::Lines(lines) => {
+                let wires = lines.iter().map(|(key, at, line)| match at {
+                    Attachment::InputLine => (*key, Wire::Input(InputPort(Box::new(line.listen())))),
+                    _ => (*key, Wire::Output(OutputPort(Box::new(line.clone())))),
+                });
+                Wire::Several(wires.collect())
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn open(pin: Pin, settings: InputSettings) -> Result<Box<dyn Edges>, 
     let told = subscribe(&pin.shared);
     let levels = pin.shared.call(|chip, _| chip.levels())?;
     let high = levels >> bit & 1 == 1;
-    let level = Edge { high, time: SystemTime::now() };
+    let level = Edge::new(high, SystemTime::now());
     Ok(Box::new(Watched { pin, told, level, debounce: settings.debounce, pending: None, edges: VecDeque::new() }))
 }
 
@@ -142,9 +142,9 @@ impl Watched {
             // It did not hold.
             self.pending = None;
         } else if self.debounce.is_zero() {
-            self.edges.push_back(Edge { high, time });
+            self.edges.push_back(Edge::new(high, time));
         } else if self.pending.is_none() {
-            self.pending = Some((Edge { high, time }, Instant::now() + self.debounce));
+            self.pending = Some((Edge::new(high, time), Instant::now() + self.debounce));
         }
     }
 }

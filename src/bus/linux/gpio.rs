@@ -93,9 +93,22 @@ impl Place {
 
     /// A request for this line and nothing said about it yet.
     pub(super) fn builder(&self) -> Builder {
+        Self::builder_of(std::slice::from_ref(self))
+    }
+
+    /// The same for several lines on the chip of the first.
+    pub(super) fn builder_of(places: &[Self]) -> Builder {
         let mut builder = Request::builder();
-        builder.on_chip(&self.chip).with_consumer(CONSUMER).with_line(self.offset);
+        let offsets: Vec<_> = places.iter().map(|place| place.offset).collect();
+        if let Some(first) = places.first() {
+            builder.on_chip(&first.chip).with_consumer(CONSUMER).with_lines(&offsets);
+        }
         builder
+    }
+
+    /// Whether both are on one chip.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.chip == other.chip
     }
 
     /// Why the kernel refused the request.

@@ -4,6 +4,7 @@ mod edges;
 mod errno;
 pub(super) mod gpio;
 mod i2c;
+mod listener;
 pub(super) mod pwm;
 mod serial;
 mod spi;
@@ -13,8 +14,8 @@ use super::{Bus, Edges, Serial};
 use crate::config::{LineName, Link, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, SerialSettings,
-    SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +76,18 @@ impl Bus for Linux {
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
-        edges::open(line, settings)
+        edges::open(std::slice::from_ref(line), settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        match lines {
+            [only] => self.input(only, settings),
+            several => edges::open(several, settings),
+        }
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        listener::open(line, settings)
     }
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {

@@ -116,6 +116,43 @@ async fn edges_arrive_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn edges_of_several_lines_come_in_order() {
+    let buses = Simulated::default();
+    let names = ["A", "B"].map(|name| LineName::Name(name.to_owned()));
+    let lines = [buses.line(&names[0]), buses.line(&names[1])];
+    lines[1].pull(true);
+    let mut edges = buses.inputs(&names, InputSettings::default()).unwrap();
+    let levels: Vec<_> = edges.levels().unwrap().iter().map(|edge| (edge.line, edge.high)).collect();
+    assert_eq!(levels, [(0, false), (1, true)]);
+    assert!(buses.input(&names[1], InputSettings::default()).is_err(), "a second user");
+    for (line, high) in [(0, true), (1, false), (1, true), (0, false)] {
+        lines[line].pull(high);
+        let edge = next(&mut edges).await.unwrap();
+        assert_eq!((edge.line, edge.high, edge.lost), (line, high, 0));
+    }
+}
+
+#[test]
+fn a_part_on_lines_answers_to_what_is_driven() {
+    use halyard_drivers::ultrasonic;
+    let [trigger, echo] = ["T", "E"].map(|name| LineName::Name(name.to_owned()));
+    let at = At::Several(vec![("trigger", At::Line(trigger.clone())), ("echo", At::Line(echo.clone()))]);
+    let buses = Simulated::default();
+    let spec = ultrasonic::Options::default();
+    buses.place(&at, spec.simulate());
+    assert!(buses.part(&at).unwrap().stimulate("distance", 2.5));
+    let wire = crate::sensing::wire_of(&buses, &at, &spec).unwrap();
+    assert!(buses.listen(&echo, InputSettings::default()).is_err(), "a second user");
+    let mut sensor = spec.open(wire).unwrap();
+    let mut sample = Sample::new(1);
+    sensor.sample(&mut sample).unwrap();
+    let Some(Value::Number(metres)) = sample.values()[0] else { panic!("{sample:?}") };
+    assert!((metres - 2.5).abs() < 0.001, "{metres}");
+    drop(sensor);
+    assert!(buses.output(&trigger).is_ok());
+}
+
+#[tokio::test]
 async fn of_too_many_edges_the_newest_are_kept() {
     let buses = Simulated::default();
     let mut edges = buses.input(&door(), InputSettings::default()).unwrap();
@@ -124,8 +161,10 @@ async fn of_too_many_edges_the_newest_are_kept() {
         line.pull(count % 2 == 0);
     }
     let mut last = None;
-    for _ in 0..KEPT {
-        last = Some(next(&mut edges).await.unwrap());
+    for count in 0..KEPT {
+        let edge = next(&mut edges).await.unwrap();
+        assert_eq!(edge.lost, if count == 0 { 3 } else { 0 });
+        last = Some(edge);
     }
     assert!(tokio::time::timeout(Duration::ZERO, edges.next()).await.is_err(), "more than was kept");
     assert_eq!(last.map(|edge| edge.high), Some(line.is_high()));
@@ -174,7 +213,7 @@ fn configured_parts_are_where_they_are_configured() {
         discovery: None,
         sensors: vec![
             sensor(AT, Source::Sampled { spec: spec.clone(), every: Duration::from_secs(1) }),
-            sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp) }),
+            sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp), every: None }),
         ],
         actuators: Vec::new(),
         expanders: Vec::new(),

@@ -62,7 +62,7 @@ fn sampled(id: &str, channels: Vec<Channel>, every: Duration) -> SensorConfig {
 }
 
 fn edges(id: &str) -> SensorConfig {
-    sensor(id, Source::Edges { spec: Arc::new(Channels(vec![Channel::switch("state", Quantity::STATE)])) })
+    sensor(id, Source::Edges { spec: Arc::new(Channels(vec![Channel::switch("state", Quantity::STATE)])), every: None })
 }
 
 fn climate() -> SensorConfig {
@@ -168,7 +168,10 @@ fn every_driver_is_accepted() {
         let every = Duration::from_secs(10);
         let config = match spec {
             Some(Spec::Sensor(spec)) => config(vec![sensor("x", Source::Sampled { spec, every })], vec![]),
-            Some(Spec::Edge(spec)) => config(vec![sensor("x", Source::Edges { spec })], vec![]),
+            Some(Spec::Edge(spec)) => {
+                let every = spec.reports().then_some(every);
+                config(vec![sensor("x", Source::Edges { spec, every })], vec![])
+            }
             Some(Spec::Serial(spec)) => config(vec![sensor("x", Source::Serial { spec, every })], vec![]),
             Some(Spec::Actuator(spec)) => {
                 config(vec![], vec![ActuatorConfig { spec, ..actuator("x", Control::Switch) }])
@@ -222,6 +225,33 @@ fn a_place_is_on_the_map() {
     assert_eq!((&tracker["platform"], &tracker["source_type"]), (&json!("device_tracker"), &json!("gps")));
     assert_eq!(tracker["json_attributes_topic"], "halyard/greenhouse/boat");
     assert!(of(vec![degrees("latitude")])["components"]["boat-TRACKER"].is_null());
+}
+
+#[test]
+fn a_button_has_events_beside_its_state() {
+    let options: halyard_drivers::digital_input::Options = serde_yaml::from_str("events: [long, press]").unwrap();
+    let button = sensor("bell", Source::Edges { spec: Arc::new(options), every: None });
+    let message = message(&config(vec![button], vec![]), None);
+    assert_accepted(&message);
+    let keys: Vec<_> = message["components"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["bell-state", "bell-event"]);
+    let event = &message["components"]["bell-event"];
+    assert_eq!((&event["platform"], &event["event_types"]), (&json!("event"), &json!(["press", "long"])));
+    assert_eq!(event["state_topic"], message["components"]["bell-state"]["state_topic"]);
+    assert_eq!(event["name"], "bell event");
+}
+
+#[test]
+fn a_meter_has_a_total_that_increases_and_a_rate() {
+    let options: halyard_drivers::pulse_counter::Options = serde_yaml::from_str("{ kind: energy }").unwrap();
+    let every = Some(Duration::from_secs(100));
+    let meter = sensor("meter", Source::Edges { spec: Arc::new(options), every });
+    let message = message(&config(vec![meter], vec![]), None);
+    assert_accepted(&message);
+    let total = &message["components"]["meter-total"];
+    assert_eq!((&total["device_class"], &total["state_class"]), (&json!("energy"), &json!("total_increasing")));
+    assert_eq!((&total["unit_of_measurement"], &total["expire_after"]), (&json!("kWh"), &json!(300)));
+    assert_eq!(message["components"]["meter-power"]["device_class"], "power");
 }
 
 #[test]

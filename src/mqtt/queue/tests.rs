@@ -22,6 +22,10 @@ fn state(queue: &mut Queue, topic: &str, text: &str, store: Store) {
     queue.state(topic, Bytes::copy_from_slice(text.as_bytes()), store);
 }
 
+fn event(queue: &mut Queue, topic: &str, text: &str, store: Store) {
+    queue.event(topic, Bytes::copy_from_slice(text.as_bytes()), store);
+}
+
 fn shown(message: &Outgoing) -> String {
     let retained = if message.retained { "!" } else { "" };
     format!("{}{retained} {}", message.topic, String::from_utf8_lossy(&message.payload))
@@ -231,6 +235,66 @@ enum Step {
     Send,
     Deliver(usize),
     Lose(usize),
+}
+
+#[test]
+fn events_are_not_retained_and_keep_their_place_between_states() {
+    let mut queue = queue(Limits::default());
+    for store in [Store::All, Store::Latest, Store::None] {
+        state(&mut queue, "a/button", "on", store);
+        event(&mut queue, "a/button", "long", store);
+        event(&mut queue, "a/button", "again", store);
+        // No newer state makes an event void.
+        let expected: &[&str] = if store == Store::Latest {
+            &["a/button long", "a/button again", "a/button! off"]
+        } else {
+            &["a/button! on", "a/button long", "a/button again", "a/button! off"]
+        };
+        state(&mut queue, "a/button", "off", store);
+        assert_eq!(drain(&mut queue), expected, "{store:?}");
+    }
+    assert!(queue.entities.is_empty());
+}
+
+#[test]
+fn events_of_an_outage_are_history() {
+    let mut queue = queue(Limits::default());
+    state(&mut queue, "a/button", "off", Store::All);
+    drain(&mut queue);
+    queue.disconnected();
+    event(&mut queue, "a/button", "1", Store::All);
+    state(&mut queue, "a/button", "on", Store::All);
+    event(&mut queue, "a/button", "2", Store::All);
+    event(&mut queue, "a/lost", "3", Store::Latest);
+    event(&mut queue, "a/lost", "4", Store::None);
+    queue.connected();
+    assert_eq!(drain(&mut queue), ["a/button! on", "a/button/backlog 1", "a/button/backlog 2"]);
+    assert_eq!(queue.counters.dropped, 2);
+
+    // One that was on its way when the connection was lost, and one that waited.
+    event(&mut queue, "a/button", "5", Store::All);
+    let (number, _) = take(&mut queue);
+    event(&mut queue, "a/button", "6", Store::All);
+    event(&mut queue, "a/lost", "7", Store::Latest);
+    queue.disconnected();
+    queue.lost(number);
+    queue.connected();
+    assert!(!queue.is_known("a/button"), "a broker that lost its memory has to be told the state");
+    assert_eq!(drain(&mut queue), ["a/button/backlog 5", "a/button/backlog 6"]);
+    assert!(!queue.is_known("a/button"));
+    assert_eq!(queue.counters.dropped, 3);
+    assert!(queue.entities.is_empty());
+}
+
+#[test]
+fn many_events_do_not_push_out_the_newest_state() {
+    let mut queue = Queue::new(Limits { states: 3, ..Limits::default() });
+    state(&mut queue, "a/button", "on", Store::All);
+    for number in 1..=5 {
+        event(&mut queue, "a/button", &number.to_string(), Store::All);
+    }
+    queue.connected();
+    assert_eq!(drain(&mut queue), ["a/button! on", "a/button/backlog 4", "a/button/backlog 5"]);
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -14,6 +14,7 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             &["command_topic", "payload_on", "payload_off", "state_on", "state_off", "optimistic", "device_class"]
         }
         "number" => &["command_topic", "min", "max", "step", "unit_of_measurement", "optimistic", "device_class"],
+        "event" => &["device_class", "event_types"],
         "light" => &[
             "command_topic",
             "state_value_template",
@@ -58,6 +59,10 @@ fn units(class: &str) -> &'static [&'static str] {
         "pm1" | "pm25" | "pm10" | "nitrogen_dioxide" | "volatile_organic_compounds" => &["µg/m³"],
         "conductivity" => &["µS/cm", "mS/cm"],
         "speed" => &["km/h", "m/s"],
+        "water" => &["L", "m³"],
+        "gas" => &["m³"],
+        // L/h since 2025.
+        "volume_flow_rate" => &["L/min", "L/h", "m³/h"],
         "duration" => &["s", "min", "h"],
         other => panic!("device class {other}: unknown to Home Assistant, or to be added here with its units"),
     }
@@ -135,7 +140,15 @@ pub fn assert_accepted(message: &Value) {
             assert_level(component, if platform == "light" { "brightness" } else { "percentage" });
             continue;
         }
-        let value = text("value_template").strip_prefix("{{ value_json.get('").unwrap().strip_suffix("') }}").unwrap();
+        let value = match platform {
+            "event" => {
+                assert!(
+                    text("value_template").contains("'event_type'") && text("value_template").ends_with("else '' }}")
+                );
+                "event"
+            }
+            _ => text("value_template").strip_prefix("{{ value_json.get('").unwrap().strip_suffix("') }}").unwrap(),
+        };
         let word = if platform == "device_tracker" { value.to_ascii_lowercase() } else { value.to_owned() };
         assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "template of {key}");
         assert_eq!(text("availability_mode"), "all");
@@ -159,12 +172,16 @@ pub fn assert_accepted(message: &Value) {
                 }
                 let state_class = component.get("state_class").map(|class| class.as_str().unwrap());
                 assert!(matches!(state_class, None | Some("measurement" | "total" | "total_increasing")));
-                assert!(class != Some("energy") || state_class != Some("measurement"));
+                assert!(!matches!(class, Some("energy" | "water" | "gas")) || state_class != Some("measurement"));
                 assert!(component["suggested_display_precision"].as_u64().unwrap() <= 10);
             }
             "binary_sensor" => {
                 assert!(class.is_none_or(|class| BINARY_CLASSES.contains(&class)), "{class:?}");
                 assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
+            }
+            "event" => {
+                assert_eq!(class, Some("button"));
+                assert!(component["event_types"].as_array().unwrap().iter().all(Value::is_string));
             }
             "device_tracker" => assert_eq!(text("json_attributes_topic"), state_topic),
             "switch" => {
