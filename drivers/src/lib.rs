@@ -10,6 +10,7 @@
 pub mod actuator;
 pub mod channel;
 mod checksum;
+mod devices;
 pub mod driver;
 pub mod fault;
 pub mod options;
@@ -26,8 +27,10 @@ pub mod bh1750;
 pub mod bme280;
 pub mod bmp388;
 pub mod digital_input;
+pub mod ds18b20;
 pub mod hdc1080;
 pub mod htu21;
+pub mod hwmon;
 pub mod ina219;
 pub mod ina226;
 pub mod lm75;
@@ -52,7 +55,7 @@ mod tests;
 
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
-pub use driver::{Attachment, Driver, Member, Role, Spec};
+pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use fault::{Fault, FaultKind, Next};
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
@@ -65,8 +68,10 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
+    &ds18b20::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
+    &hwmon::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
     &lm75::DRIVER,

@@ -2,7 +2,7 @@
 
 use crate::actuator::Control;
 use crate::channel::Channel;
-use crate::driver::{Attachment, Driver, Member, Spec};
+use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
 
@@ -42,6 +42,19 @@ fn place(attachment: &Attachment) -> String {
         Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
         Attachment::Pwm => "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`)".to_owned(),
+        Attachment::Kernel(class) => match class {
+            KernelClass::OneWire => "1-Wire, by the kernel (`device: 28-00000a1b2c3d`, or the only one without `device`)",
+            KernelClass::Iio => {
+                "the kernel's IIO subsystem (`device: bme280`, `iio:device0` or a folder below `/sys`, or the only one \
+                 without `device`)"
+            }
+            KernelClass::Hwmon => {
+                "the kernel's hwmon subsystem (`device: lm75`, `hwmon0` or a folder below `/sys`, or the only one without \
+                 `device`)"
+            }
+            KernelClass::System => "nothing: it is the machine itself",
+        }
+        .to_owned(),
         Attachment::Several(members) => {
             let members: Vec<_> = members.iter().map(member).collect();
             members.join(" and ")
