@@ -224,7 +224,8 @@ impl Ds18b20 {
         if state.is_some_and(|state| state.starts_with('-')) {
             return Fault::new(FaultKind::NotReady, "another program has just started a conversion");
         }
-        let message = format!("the kernel gets nothing whole from {}: unplugged, or too much noise on the wire", self.id);
+        let message =
+            format!("the kernel gets nothing whole from {}: unplugged, or too much noise on the wire", self.id);
         Fault::new(FaultKind::Absent, message)
     }
 }
@@ -301,7 +302,8 @@ impl Scratchpad {
             let word = words.next().ok_or_else(strange)?;
             *byte = u8::from_str_radix(word, 16).map_err(|_| strange())?;
         }
-        let milli = rest.split_once("t=").and_then(|(_, number)| crate::port::number(number.trim())).ok_or_else(strange)?;
+        let milli =
+            rest.split_once("t=").and_then(|(_, number)| crate::port::number(number.trim())).ok_or_else(strange)?;
         if !verdict.trim_end().ends_with("YES") || crc8(&bytes[..8]) != bytes[8] {
             return Err(Fault::corrupt(format!("wrong checksum: {}", hex.trim())));
         }
@@ -320,7 +322,7 @@ impl Scratchpad {
 
 /// Section "CRC Generation": x⁸ + x⁵ + x⁴ + 1, lowest bit first, from 0.
 fn crc8(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc, _| if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0x8C })
-    })
+    bytes
+        .iter()
+        .fold(0, |crc, byte| (0..8).fold(crc ^ byte, |crc, _| if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0x8C }))
 }

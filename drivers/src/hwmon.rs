@@ -86,7 +86,9 @@ impl Hwmon {
     fn has_no(&self, reading: &Reading, files: &[String]) -> Fault {
         let known: Vec<&str> = files
             .iter()
-            .filter_map(|file| file.strip_suffix("_input").or_else(|| Some(file.as_str()).filter(|f| f.ends_with("_alarm"))))
+            .filter_map(|file| {
+                file.strip_suffix("_input").or_else(|| Some(file.as_str()).filter(|f| f.ends_with("_alarm")))
+            })
             .collect();
         let known = if known.is_empty() { "nothing to read".to_owned() } else { known.join(", ") };
         Fault::wrong_chip(format!("{} has no {reading}: it has {known}", self.device.name))

@@ -31,6 +31,7 @@ pub mod ds18b20;
 pub mod hdc1080;
 pub mod htu21;
 pub mod hwmon;
+pub mod iio;
 pub mod ina219;
 pub mod ina226;
 pub mod lm75;
@@ -45,6 +46,7 @@ pub mod serial_lines;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
+pub mod system;
 pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
@@ -72,6 +74,7 @@ pub static DRIVERS: &[&Driver] = &[
     &hdc1080::DRIVER,
     &htu21::DRIVER,
     &hwmon::DRIVER,
+    &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
     &lm75::DRIVER,
@@ -86,6 +89,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
+    &system::DRIVER,
     &tmp102::DRIVER,
     &tmp117::DRIVER,
     &tsl2591::DRIVER,

@@ -64,7 +64,9 @@ impl Reading {
     }
 
     fn sort(&self) -> Option<&'static Sort> {
-        SORTS.iter().find(|sort| self.0.strip_prefix(sort.prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+        SORTS.iter().find(|sort| {
+            self.0.strip_prefix(sort.prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
     }
 
     /// The names of the files that may have it, best first.
@@ -92,10 +94,12 @@ impl Reading {
     /// What the number in its file means.
     pub(super) fn value(&self, number: f64) -> Result<Value, Fault> {
         match self.sort() {
-            Some(sort) if !self.is_alarm() => {
-                within(number * sort.factor, &sort.range, &format!("{} of {}", sort.prefix, sort.quantity.unit.unwrap_or_default()))
-                    .map(Value::Number)
-            }
+            Some(sort) if !self.is_alarm() => within(
+                number * sort.factor,
+                &sort.range,
+                &format!("{} of {}", sort.prefix, sort.quantity.unit.unwrap_or_default()),
+            )
+            .map(Value::Number),
             _ if number == 0.0 || number == 1.0 => Ok(Value::Switch(number == 1.0)),
             _ => Err(Fault::corrupt(format!("an alarm is 0 or 1, not {number}"))),
         }
@@ -129,7 +133,8 @@ impl Input for Reading {
     }
 }
 
-const EXPECTED: &str = "a reading such as `temp1`, `in0`, `fan1`, `curr1`, `power1`, `energy1`, `humidity1` or `temp1_crit_alarm`";
+const EXPECTED: &str =
+    "a reading such as `temp1`, `in0`, `fan1`, `curr1`, `power1`, `energy1`, `humidity1` or `temp1_crit_alarm`";
 
 impl<'de> Deserialize<'de> for Reading {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -214,9 +214,8 @@ mod tests {
         let error = PortError::new(FaultKind::Bus, "no");
         assert!(rounds.join("bus", 0, || Err(error.clone())).is_err_and(|found| found == error));
         assert_eq!(rounds.join("bus", 0, || Ok(())).unwrap().number, 2);
-        let panicked = std::thread::scope(|scope| {
-            scope.spawn(|| rounds.join("bus", 2, || panic!("on purpose")).is_ok()).join()
-        });
+        let panicked =
+            std::thread::scope(|scope| scope.spawn(|| rounds.join("bus", 2, || panic!("on purpose")).is_ok()).join());
         assert!(panicked.is_err());
         assert_eq!(rounds.join("bus", 2, || Ok(())).unwrap().number, 4);
     }

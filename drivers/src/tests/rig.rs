@@ -1,7 +1,7 @@
 //! A part on a simulated bus, whatever the bus.
 
 use crate::port::{I2cPort, SpiPort, Wire};
-use crate::sim::{I2cBus, Part, SharedPart, SpiSlot};
+use crate::sim::{I2cBus, Machine, Part, SharedPart, SpiSlot};
 use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub enum Rig {
     I2c(I2cBus, u8),
     Spi(SpiSlot),
+    Kernel(Machine),
 }
 
 impl Rig {
@@ -22,6 +23,13 @@ impl Rig {
                 Self::I2c(bus, addresses[0])
             }
             Attachment::Spi => Self::Spi(SpiSlot::new(part)),
+            Attachment::Kernel(_) => {
+                let machine = Machine::new();
+                if let Some(part) = part {
+                    machine.attach(part, None);
+                }
+                Self::Kernel(machine)
+            }
             _ => panic!("a part on no bus"),
         }
     }
@@ -30,6 +38,7 @@ impl Rig {
         match self {
             Self::I2c(bus, address) => Wire::I2c(I2cPort(Box::new(bus.clone())), *address),
             Self::Spi(slot) => Wire::Spi(SpiPort(Box::new(slot.clone()))),
+            Self::Kernel(machine) => Wire::Kernel(machine.port(), None),
         }
     }
 }
