@@ -8,7 +8,7 @@ pub use sim::Simulated;
 
 use crate::config::{At, Board, Config, LineName, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, KernelPort, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -54,6 +54,14 @@ pub trait Bus: Send + Sync {
     /// When there is no such channel, or no permission, or it is in use.
     fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
         Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
+    }
+
+    /// What the kernel drives by itself.
+    ///
+    /// # Errors
+    /// When there is no kernel.
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        Err(PortError::new(FaultKind::Rejected, "this board has no kernel with drivers of its own"))
     }
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.

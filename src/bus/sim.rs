@@ -5,9 +5,9 @@ mod serial;
 use super::{Bus, Edges, Serial};
 use crate::config::{At, Config, LineName, Source};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, KernelPort, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::sim::{I2cBus, Line, Part, SharedPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiSlot};
 use halyard_drivers::{Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
@@ -31,6 +31,7 @@ pub struct Simulated {
 struct Places {
     i2c: HashMap<u8, I2cBus>,
     spi: HashMap<(u8, u8), SpiSlot>,
+    machine: Machine,
     lines: HashMap<LineName, Placed>,
     parts: HashMap<At, SharedPart>,
     /// The drivers whose models were placed for a configuration.
@@ -93,6 +94,7 @@ impl Simulated {
             At::Spi { bus, chip_select } => {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
+            At::Kernel { device, .. } => places.machine.attach(part.clone(), device.as_deref()),
             At::Line(_) | At::Serial(_) | At::Pwm(_) | At::Several(_) => {}
         }
         places.parts.insert(at.clone(), part);
@@ -114,6 +116,12 @@ impl Simulated {
     #[must_use]
     pub fn spi_slot(&self, bus: u8, chip_select: u8) -> SpiSlot {
         self.places().spi.entry((bus, chip_select)).or_default().clone()
+    }
+
+    /// The machine with what its kernel drives, to record what is read and written, and to make it fail.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        self.places().machine.clone()
     }
 
     /// A line, to pull it from outside and to see its level.
@@ -152,6 +160,10 @@ impl Bus for Simulated {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         Ok(OutputPort(Box::new(self.take(line)?)))
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        Ok(self.machine().port())
     }
 
     fn input(&self, line: &LineName, _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

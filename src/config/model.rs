@@ -2,7 +2,7 @@
 
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, SensorSpec, SerialSpec, Value};
+use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,6 +67,13 @@ pub enum At {
     Serial(String),
     /// `pwm: { chip: pwmchip0, channel: 0 }` or `pwm: GPIO18`.
     Pwm(PwmName),
+    /// `device: 28-00000a1b2c3d`: what the kernel drives by itself.
+    Kernel {
+        /// What it is to the kernel.
+        class: KernelClass,
+        /// Which one; `None`: the only one.
+        device: Option<String>,
+    },
     /// Several, each with its key.
     Several(Vec<(&'static str, At)>),
 }
@@ -112,7 +119,8 @@ pub enum LineName {
 }
 
 impl fmt::Display for At {
-    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`, `/dev/ttyAMA0`.
+    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`, `/dev/ttyAMA0`,
+    /// `28-00000a1b2c3d`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::I2c { bus, address } => write!(f, "i2c-{bus}/{address:#04x}"),
@@ -121,6 +129,13 @@ impl fmt::Display for At {
             Self::Serial(path) => f.write_str(path),
             Self::Pwm(PwmName::Channel { chip, channel }) => write!(f, "{chip}/{channel}"),
             Self::Pwm(PwmName::Line(line)) => write!(f, "pwm {line}"),
+            Self::Kernel { device: Some(device), .. } => f.write_str(device),
+            Self::Kernel { class, device: None } => f.write_str(match class {
+                KernelClass::OneWire => "the 1-Wire bus",
+                KernelClass::Iio => "the IIO device",
+                KernelClass::Hwmon => "the hwmon device",
+                KernelClass::System => "this machine",
+            }),
             Self::Several(members) => {
                 for (index, (key, at)) in members.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };

@@ -98,6 +98,7 @@ impl Seen<'_> {
                 At::Line(_) if at.origin.is_some() => "the line".to_owned(),
                 At::Serial(_) if at.origin.is_some() => "the port".to_owned(),
                 At::Pwm(_) if at.origin.is_some() => "the PWM channel".to_owned(),
+                At::Kernel { .. } if at.origin.is_some() => "the device".to_owned(),
                 other => other.to_string(),
             };
             let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));

@@ -72,6 +72,7 @@ pub fn wire(bus: &dyn Bus, at: &At, spi: Option<halyard_drivers::port::SpiSettin
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
         At::Pwm(name) => Wire::Pwm(bus.pwm(name)?),
+        At::Kernel { device, .. } => Wire::Kernel(bus.kernel()?, device.clone()),
         At::Several(members) => {
             let wires = members.iter().map(|(key, at)| Ok((*key, wire(bus, at, spi)?)));
             Wire::Several(wires.collect::<Result<_, Fault>>()?)

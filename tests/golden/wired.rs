@@ -3,9 +3,10 @@
 use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, Parity, PortError, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, KernelFiles, KernelPort, OutputLine, OutputPort, Parity, PortError, SerialSettings, Space,
+    SpiPort, SpiSettings, Stream,
 };
-use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, I2cFaults, Machine, MachineFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
 use std::fmt::Display;
 use std::future::Future;
@@ -105,6 +106,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
+            At::Kernel { .. } => self.simulated.machine().recorded(),
             _ => std::mem::take(&mut *self.control.notes.lock().unwrap()),
         }
     }
@@ -114,6 +116,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
+            At::Kernel { .. } => self.simulated.machine().record(),
             _ => {}
         }
     }
@@ -135,6 +138,13 @@ impl Bus for Wired {
         self.control.wait();
         let inner = Struck { inner: self.simulated.output(line)?.0, control: self.control.clone() };
         Ok(OutputPort(Box::new(Noted { inner, line: line.clone() })))
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.control.wait();
+        let KernelPort { rounds, .. } = self.simulated.kernel()?;
+        let files = Struck { inner: self.simulated.machine(), control: self.control.clone() };
+        Ok(KernelPort { files: Box::new(files), rounds })
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
@@ -228,6 +238,41 @@ impl embedded_hal::spi::SpiDevice for Struck<SpiSlot> {
     fn transaction(&mut self, operations: &mut [embedded_hal::spi::Operation<'_, u8>]) -> Result<(), PortError> {
         self.inner.set_broken(self.control.strikes());
         self.inner.transaction(operations)
+    }
+}
+
+impl Struck<Machine> {
+    /// What the kernel lost stays lost until everything can be opened again.
+    fn look(&mut self) -> &mut Machine {
+        let absent = !*self.control.open.lock().unwrap();
+        self.inner.set_faults(MachineFaults { absent, ..MachineFaults::default() });
+        &mut self.inner
+    }
+}
+
+impl KernelFiles for Struck<Machine> {
+    fn read(&mut self, path: &str) -> Result<String, PortError> {
+        self.look().read(path)
+    }
+
+    fn write(&mut self, path: &str, text: &str) -> Result<(), PortError> {
+        self.look().write(path, text)
+    }
+
+    fn list(&mut self, folder: &str) -> Result<Vec<String>, PortError> {
+        self.look().list(folder)
+    }
+
+    fn create(&mut self, folder: &str) -> Result<(), PortError> {
+        self.look().create(folder)
+    }
+
+    fn space(&mut self, folder: &str) -> Result<Space, PortError> {
+        self.look().space(folder)
+    }
+
+    fn stream(&mut self, path: &str) -> Result<Box<dyn Stream>, PortError> {
+        self.look().stream(path)
     }
 }
 

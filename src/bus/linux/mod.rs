@@ -4,20 +4,25 @@ mod edges;
 mod errno;
 mod gpio;
 mod i2c;
+mod kernel;
 mod serial;
 mod spi;
 
 use super::{Bus, Edges, Serial};
 use crate::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, KernelPort, OutputPort, PortError, Rounds, SerialSettings, SpiPort, SpiSettings,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`, serial ports.
+/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`, serial ports, and what the kernel
+/// drives by itself.
 #[derive(Default)]
 pub struct Linux {
     i2c: Locks,
     spi: Locks,
+    rounds: Rounds,
 }
 
 impl Linux {
@@ -39,6 +44,10 @@ impl Bus for Linux {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         gpio::output(line)
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        Ok(KernelPort { files: Box::new(kernel::Files::new("/")), rounds: self.rounds.clone() })
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

@@ -36,6 +36,7 @@ fn units(class: &str) -> &'static [&'static str] {
         "pm1" | "pm25" | "pm10" | "nitrogen_dioxide" | "volatile_organic_compounds" => &["µg/m³"],
         "conductivity" => &["µS/cm", "mS/cm"],
         "speed" => &["km/h", "m/s"],
+        "signal_strength" => &["dBm", "dB"],
         "duration" => &["s", "min", "h"],
         other => panic!("device class {other}: unknown to Home Assistant, or to be added here with its units"),
     }
