@@ -52,7 +52,7 @@ fn place(attachment: &Attachment) -> String {
                 "the kernel's hwmon subsystem (`device: lm75`, `hwmon0` or a folder below `/sys`, or the only one without \
                  `device`)"
             }
-            KernelClass::System => "nothing: it is the machine itself",
+            KernelClass::System => "no wire: it is the machine itself",
         }
         .to_owned(),
         Attachment::Several(members) => {

@@ -48,7 +48,7 @@ pub struct Options {
     /// What to read: `cpu_temperature` in °C; `load_1`, `load_5`, `load_15`, the mean number of processes that want to run;
     /// `memory_used` and `disk_used` in %; `uptime` in s; `signal` of the wireless network in dBm. On a Raspberry Pi,
     /// `under_voltage`, on while the supply is below 4.63 V, and `throttled`, on while the processor is slowed down for it or
-    /// for heat. What the machine does not have is a fault of all. A list, or a mapping that gives each another name.
+    /// for heat. Name only what the machine has: what it does not have is a fault of the whole sensor. A list, or a mapping that gives each another name.
     pub channels: Inputs<Reading>,
     /// A folder of the file system that `disk_used` is about.
     pub disk: String,

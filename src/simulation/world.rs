@@ -108,7 +108,7 @@ impl World {
             Some("signal_strength") => -58.0 + 6.0 * self.wave(phase),
             Some("duration") => self.time,
             // Of the computer: it has little to do.
-            _ if channel.name.starts_with("load") => 0.3 + 0.2 * self.wave(phase),
+            _ if channel.name.starts_with("load") => return Some(0.3 + 0.2 * self.wave(phase)),
             _ if channel.name == "memory_used" => 24.0 + 3.0 * self.wave(phase),
             _ if channel.name == "disk_used" => 31.0 + 0.001 * self.time,
             Some("speed") => 8.0 + 2.0 * self.wave(phase),

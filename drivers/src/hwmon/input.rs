@@ -59,7 +59,7 @@ impl Reading {
         (is_number && is_alarm).then(|| Self(text.to_owned().into()))
     }
 
-    fn is_alarm(&self) -> bool {
+    pub(super) fn is_alarm(&self) -> bool {
         self.0.ends_with("_alarm")
     }
 

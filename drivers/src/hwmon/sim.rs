@@ -4,6 +4,9 @@ use super::{CLASS, Inputs, Reading};
 use crate::sim::{KernelPart, Part};
 use std::collections::BTreeMap;
 
+/// What is measured at first, in the units of the channels.
+const AT_FIRST: f64 = 24.0;
+
 /// The device.
 pub struct Model {
     folder: String,
@@ -16,7 +19,12 @@ impl Model {
     /// A device that has these readings, by these names.
     #[must_use]
     pub fn new(channels: Inputs<Reading>) -> Self {
-        let files = channels.iter().map(|(_, reading)| (reading.files().remove(0), reading.text(0.0))).collect();
+        let files = channels
+            .iter()
+            .map(|(_, reading)| {
+                (reading.files().remove(0), reading.text(if reading.is_alarm() { 0.0 } else { AT_FIRST }))
+            })
+            .collect();
         let mut model = Self { folder: String::new(), channels, files };
         model.place(0, None);
         model

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 /// The kernel's unit in the steps of a raw value; fine enough for all.
 const SCALE: f64 = 1.0 / 65_536.0;
+/// What is measured at first, in the units of the channels.
+const AT_FIRST: [(&str, f64); 3] = [("temp", 21.5), ("humidityrelative", 40.0), ("pressure", 1013.25)];
 /// How a value is in the buffer.
 const TYPE: &str = "le:s64/64>>0";
 
@@ -30,7 +32,7 @@ impl Model {
         let mut raw = BTreeMap::new();
         for (index, (_, source)) in channels.iter().enumerate() {
             raw.insert(source.to_string(), 0);
-            add(format!("in_{source}_scale"), &format!("{SCALE:.12}"));
+            add(format!("in_{source}_scale"), &format!("{SCALE:.16}"));
             add(format!("scan_elements/in_{source}_en"), "0");
             add(format!("scan_elements/in_{source}_index"), &index.to_string());
             add(format!("scan_elements/in_{source}_type"), TYPE);
@@ -40,6 +42,12 @@ impl Model {
         }
         let mut model = Self { folder: String::new(), channels, raw, files, trigger: None };
         model.place(0, None);
+        for (channel, value) in AT_FIRST {
+            let names = model.channels.clone();
+            for (name, _) in names.iter().filter(|(_, source)| source.to_string() == channel) {
+                model.stimulate(name, value);
+            }
+        }
         model
     }
 
