@@ -39,6 +39,7 @@ pub struct Scene {
     random: fastrand::Rng,
     measured: Vec<Measured>,
     contacts: Vec<Contact>,
+    interrupts: Vec<Interrupt>,
     heaters: Vec<Box<dyn Actuator>>,
     pumps: Vec<Box<dyn Actuator>>,
 }
@@ -52,13 +53,47 @@ struct Measured {
 
 /// An input that goes on and off by itself.
 struct Contact {
-    line: Line,
+    wire: Wired,
     /// The level that means on.
     level_of_on: bool,
     is_door: bool,
     on: bool,
     /// Time until it changes.
     left: Duration,
+}
+
+/// What a contact is connected to.
+enum Wired {
+    Line(Line),
+    /// A pin of an expander.
+    Pin(SharedPart, u8),
+}
+
+impl Wired {
+    fn to(line: &LineName, config: &Config, stage: &impl Stage) -> Option<Self> {
+        match line {
+            LineName::Pin { expander, pin } => {
+                let expander = config.expanders.iter().find(|config| config.id == *expander)?;
+                Some(Self::Pin(stage.part(&expander.at)?, *pin))
+            }
+            _ => Some(Self::Line(stage.line(line))),
+        }
+    }
+
+    fn pull(&self, high: bool) {
+        match self {
+            Self::Line(line) => line.pull(high),
+            Self::Pin(part, pin) => {
+                part.stimulate(&pin.to_string(), f64::from(u8::from(high)));
+            }
+        }
+    }
+}
+
+/// The interrupt of an expander, which pulls a line low.
+struct Interrupt {
+    part: SharedPart,
+    line: Line,
 }
 
 impl Scene {
@@ -77,18 +112,26 @@ impl Scene {
             random: fastrand::Rng::with_seed(SEED),
             measured: config.sensors.iter().filter_map(|sensor| measured(sensor, stage)).collect(),
             contacts: Vec::new(),
+            interrupts: Vec::new(),
             heaters: actuators("heater"),
             pumps: actuators("pump"),
         };
         for sensor in &config.sensors {
-            if let (Source::Edges { spec }, At::Line(line)) = (&sensor.source, &sensor.at) {
+            if let (Source::Edges { spec }, At::Line(line)) = (&sensor.source, &sensor.at)
+                && let Some(wire) = Wired::to(line, config, stage)
+            {
                 scene.contacts.push(Contact {
-                    line: stage.line(line),
+                    wire,
                     level_of_on: level_of_on(spec.as_ref()),
                     is_door: sensor.id.contains("door"),
                     on: false,
                     left: between(&mut scene.random, OFF),
                 });
+            }
+        }
+        for expander in &config.expanders {
+            if let (Some(line), Some(part)) = (&expander.interrupt, stage.part(&expander.at)) {
+                scene.interrupts.push(Interrupt { part, line: stage.line(line) });
             }
         }
         scene.step(Duration::ZERO);
@@ -99,6 +142,10 @@ impl Scene {
     pub fn step(&mut self, dt: Duration) {
         for contact in &mut self.contacts {
             contact.step(dt, &mut self.random);
+        }
+        for Interrupt { part, line } in &self.interrupts {
+            let active = part.lock().interrupt().unwrap_or(false);
+            line.pull(!active);
         }
         let influence = Influence {
             heater: self.heaters.iter_mut().any(is_on),
@@ -123,7 +170,7 @@ impl Contact {
             self.on = !self.on;
             self.left = between(random, if self.on { ON } else { OFF });
         }
-        self.line.pull(self.on == self.level_of_on);
+        self.wire.pull(self.on == self.level_of_on);
     }
 }
 

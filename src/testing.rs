@@ -16,6 +16,7 @@ pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Con
         discovery: Some("homeassistant".into()),
         sensors,
         actuators,
+        expanders: Vec::new(),
     }
 }
 

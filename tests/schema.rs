@@ -31,6 +31,7 @@ fn right_files_are_accepted() {
         let section = match driver.role {
             Role::Sensor => "sensors",
             Role::Actuator => "actuators",
+            Role::Expander => "expanders",
         };
         let text = format!("agent: {{ id: test }}\n{section}:\n{}", driver.example);
         schema.accepts(&text).unwrap_or_else(|error| panic!("{}: {error}", driver.name));
@@ -38,11 +39,12 @@ fn right_files_are_accepted() {
     }
     for text in [
         "{}",
-        "{ sensors: , actuators: , mqtt: , agent: , board: , broker: }",
+        "{ sensors: , actuators: , expanders: , mqtt: , agent: , board: , broker: }",
         "mqtt: { url: [ mqtt://a, mqtt://b ], version: 3.1.1, discovery: false, password: { file: /x }, username: { env: X } }",
         "mqtt: { version: 5, url: { env: URL } }",
         "sensors: [ { id: { env: X }, driver: bme280, bus: spi0.1 } ]",
         "sensors: [ { id: a, driver: sht4x, bus: i2c-1, address: 0x44, repeatability: { env: X }, every: { file: x } } ]",
+        "{ expanders: [ { id: x, driver: mcp23017, bus: i2c-1, address: 0x20, interrupt: GPIO4, poll: 1s } ], sensors: [ { id: a, driver: digital-input, line: { expander: x, pin: 3 } } ] }",
         "actuators: [ { id: a, driver: switch, line: { chip: gpiochip0, offset: 3 }, initial: keep, interlock: b, safe: true } ]",
     ] {
         schema.accepts(text).unwrap_or_else(|error| panic!("{text}: {error}"));

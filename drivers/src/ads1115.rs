@@ -12,7 +12,8 @@ mod tests;
 
 pub mod sim;
 
-use crate::channel::{Channel, Quantity};
+use crate::analog::Scales;
+use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
@@ -45,7 +46,11 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
     schema: || schema_for!(Options),
-    parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
+    parse: |node, problems| {
+        let options: Options = read(node, problems)?;
+        options.scales.check(node, &options.channels.names(), problems);
+        Some(Spec::Sensor(Arc::new(options)))
+    },
 };
 
 /// "Address Pointer Register": the registers.
@@ -77,12 +82,19 @@ pub struct Options {
     pub range: FullScale,
     /// Conversions in a second; fewer are less noisy. Each channel takes one.
     pub rate: Rate,
+    /// What is connected, by the name of the channel, of which each is one of
+    /// `divider: { upper: 100000, lower: 22000 }`, resistors in Ω, for the voltage before a divider;
+    /// `thermistor: { nominal: 10000, beta: 3950, series: 10000, supply: 3.3, to: ground }`, resistances at 25 °C and of the
+    /// resistor in series in Ω, for its temperature, to about 1 °C between 0 and 85 °C (`to: supply` if the thermistor is
+    /// the upper one); `current_loop: { shunt: 150, from: 0, to: 2.5, unit: m, device_class: distance }` for what a
+    /// transmitter measures at 4 mA (`from`) and at 20 mA (`to`). A channel without a scale is the voltage.
+    pub scales: Scales,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let channels = Inputs::of(&[Pins::A0, Pins::A1, Pins::A2, Pins::A3]);
-        Self { channels, range: FullScale::V4_096, rate: Rate::R128 }
+        Self { channels, range: FullScale::V4_096, rate: Rate::R128, scales: Scales::default() }
     }
 }
 
@@ -321,7 +333,8 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ads1115<I, D> {
         let channels = self.options.channels.clone();
         for (index, (name, pins)) in channels.iter().enumerate() {
             let code = self.convert(pins)?;
-            out.number(index, volts(code, pins, self.options.range).map_err(|fault| fault.on(name))?);
+            let volts = volts(code, pins, self.options.range).map_err(|fault| fault.on(name))?;
+            out.number(index, self.options.scales.value(name, volts)?);
         }
         Ok(())
     }
@@ -329,10 +342,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ads1115<I, D> {
 
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
-        self.channels
-            .iter()
-            .map(|(name, pins)| Channel::number(name.to_owned(), Quantity::VOLTAGE, pins.range(self.range)))
-            .collect()
+        self.channels.iter().map(|(name, pins)| self.scales.channel(name, pins.range(self.range))).collect()
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
@@ -343,7 +353,7 @@ impl SensorSpec for Options {
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(sim::Model::new(self.channels.clone())))
+        Some(Box::new(sim::Model::new(self.channels.clone(), self.scales.clone())))
     }
 }
 

@@ -22,6 +22,20 @@ pub struct Found {
     pub name: String,
 }
 
+impl Found {
+    /// Looks whether it is still the same: numbers of devices are given anew when one went and another came.
+    pub fn check(&self, port: &mut KernelPort) -> Result<(), Fault> {
+        let Self { folder, name } = self;
+        match port.text(&format!("{folder}/name")) {
+            Ok(found) if found == *name => Ok(()),
+            Ok(found) => Err(Fault::wrong_chip(format!("{folder} is {found} now, not {name}"))),
+            // A few have none.
+            Err(fault) if fault.kind == FaultKind::Absent && name.is_empty() => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
 impl Class {
     /// The device that is meant: by its number (`hwmon0`), its name or label (`cpu_thermal`), its folder or the one of its
     /// part (`/sys/bus/i2c/devices/1-0048`); the only one if nothing is said.

@@ -1,6 +1,7 @@
 //! What the agent knows of a driver before any part is configured.
 
 use crate::actuator::ActuatorSpec;
+use crate::expander::ExpanderSpec;
 use crate::options::{Node, Problem};
 use crate::sensor::{EdgeSpec, SensorSpec, SerialSpec};
 use std::fmt;
@@ -56,13 +57,15 @@ pub struct Member {
     pub what: &'static str,
 }
 
-/// Whether a driver belongs below `sensors` or `actuators`.
+/// Whether a driver belongs below `sensors`, `actuators` or `expanders`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Below `sensors`.
     Sensor,
     /// Below `actuators`.
     Actuator,
+    /// Below `expanders`.
+    Expander,
 }
 
 /// A configured part: what the options of a stanza were turned into.
@@ -76,6 +79,8 @@ pub enum Spec {
     Serial(Arc<dyn SerialSpec>),
     /// Driven.
     Actuator(Arc<dyn ActuatorSpec>),
+    /// Gives lines or PWM channels to others.
+    Expander(Arc<dyn ExpanderSpec>),
 }
 
 /// A driver: one entry of [`DRIVERS`](crate::DRIVERS).
@@ -86,7 +91,7 @@ pub struct Driver {
     pub summary: &'static str,
     /// The document it was written from.
     pub source: &'static str,
-    /// Sensor or actuator.
+    /// Sensor, actuator or expander.
     pub role: Role,
     /// Where the part can be connected; more than one is an alternative.
     pub attachments: &'static [Attachment],

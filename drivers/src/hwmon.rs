@@ -113,11 +113,7 @@ impl Hwmon {
 
 impl Sensor for Hwmon {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
-        // Numbers of devices are given anew when one went and another came.
-        let name = self.port.text(&format!("{}/name", self.device.folder))?;
-        if name != self.device.name {
-            return Err(Fault::wrong_chip(format!("{} is {name} now, not {}", self.device.folder, self.device.name)));
-        }
+        self.device.check(&mut self.port)?;
         let channels = self.channels.clone();
         for (index, (name, reading)) in channels.iter().enumerate() {
             out.set(index, self.read(&reading).map_err(|fault| fault.on(name))?);

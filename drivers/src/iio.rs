@@ -130,11 +130,7 @@ impl Iio {
 
 impl Sensor for Iio {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
-        // Numbers of devices are given anew when one went and another came.
-        let name = self.port.text(&format!("{}/name", self.device.folder))?;
-        if name != self.device.name {
-            return Err(Fault::wrong_chip(format!("{} is {name} now, not {}", self.device.folder, self.device.name)));
-        }
+        self.device.check(&mut self.port)?;
         let means = match &mut self.buffer {
             Some(buffer) => Some(buffer.means()?),
             None => None,

@@ -8,10 +8,13 @@
 //! in this file its module and its line in [`DRIVERS`].
 
 pub mod actuator;
+pub mod analog;
 pub mod channel;
 mod checksum;
+pub mod described;
 mod devices;
 pub mod driver;
+pub mod expander;
 pub mod fault;
 pub mod options;
 pub mod port;
@@ -36,10 +39,14 @@ pub mod ina219;
 pub mod ina226;
 pub mod lm75;
 pub mod max31855;
+pub mod mcp23017;
 pub mod mcp3008;
+pub mod mcp4725;
 pub mod mcp9808;
 pub mod mhz19;
 pub mod nmea_gps;
+pub mod pca9685;
+pub mod pcf8574;
 pub mod pms5003;
 pub mod scd4x;
 pub mod serial_lines;
@@ -58,6 +65,7 @@ mod tests;
 pub use actuator::{Actuator, ActuatorSpec, Control};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
+pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
@@ -79,10 +87,14 @@ pub static DRIVERS: &[&Driver] = &[
     &ina226::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
+    &mcp23017::DRIVER,
     &mcp3008::DRIVER,
+    &mcp4725::DRIVER,
     &mcp9808::DRIVER,
     &mhz19::DRIVER,
     &nmea_gps::DRIVER,
+    &pca9685::DRIVER,
+    &pcf8574::DRIVER,
     &pms5003::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,

@@ -11,7 +11,8 @@ mod tests;
 
 pub mod sim;
 
-use crate::channel::{Channel, Quantity};
+use crate::analog::Scales;
+use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::{choice, limited};
@@ -41,7 +42,11 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
     schema: || schema_for!(Options),
-    parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
+    parse: |node, problems| {
+        let options: Options = read(node, problems)?;
+        options.scales.check(node, &options.channels.names(), problems);
+        Some(Spec::Sensor(Arc::new(options)))
+    },
 };
 
 /// Section 1, "Timing Parameters": up to 1.35 MHz at 2.7 V, 3.6 MHz at 5 V. The slower one is good for every supply.
@@ -56,11 +61,18 @@ pub struct Options {
     pub channels: Inputs<Pin>,
     /// The voltage at the pin VREF in V: the highest one that can be measured.
     pub reference: Reference,
+    /// What is connected, by the name of the channel, of which each is one of
+    /// `divider: { upper: 100000, lower: 22000 }`, resistors in Ω, for the voltage before a divider;
+    /// `thermistor: { nominal: 10000, beta: 3950, series: 10000, supply: 3.3, to: ground }`, resistances at 25 °C and of the
+    /// resistor in series in Ω, for its temperature, to about 1 °C between 0 and 85 °C (`to: supply` if the thermistor is
+    /// the upper one); `current_loop: { shunt: 150, from: 0, to: 2.5, unit: m, device_class: distance }` for what a
+    /// transmitter measures at 4 mA (`from`) and at 20 mA (`to`). A channel without a scale is the voltage.
+    pub scales: Scales,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { channels: Inputs::of(Pin::ALL), reference: Reference(3.3) }
+        Self { channels: Inputs::of(Pin::ALL), reference: Reference(3.3), scales: Scales::default() }
     }
 }
 
@@ -136,9 +148,9 @@ impl<S: SpiDevice> Mcp3008<S> {
 impl<S: SpiDevice + Send> Sensor for Mcp3008<S> {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
         let channels = self.options.channels.clone();
-        for (index, (_, pin)) in channels.iter().enumerate() {
-            let code = self.convert(pin)?;
-            out.number(index, volts(code, self.options.reference));
+        for (index, (name, pin)) in channels.iter().enumerate() {
+            let volts = volts(self.convert(pin)?, self.options.reference);
+            out.number(index, self.options.scales.value(name, volts)?);
         }
         Ok(())
     }
@@ -147,10 +159,7 @@ impl<S: SpiDevice + Send> Sensor for Mcp3008<S> {
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
         let range = 0.0..=self.reference.number();
-        self.channels
-            .iter()
-            .map(|(name, _)| Channel::number(name.to_owned(), Quantity::VOLTAGE, range.clone()))
-            .collect()
+        self.channels.iter().map(|(name, _)| self.scales.channel(name, range.clone())).collect()
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
@@ -165,7 +174,7 @@ impl SensorSpec for Options {
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(sim::Model::new(self.channels.clone(), self.reference)))
+        Some(Box::new(sim::Model::new(self.channels.clone(), self.reference, self.scales.clone())))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::actuator::Control;
 use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
+use crate::expander::Offer;
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
 
@@ -22,6 +23,7 @@ pub fn reference(driver: &Driver) -> String {
         Spec::Edge(spec) => page.channels(&spec.channels()),
         Spec::Serial(spec) => page.channels(&spec.channels()),
         Spec::Actuator(spec) => page.control(&spec.control()),
+        Spec::Expander(spec) => page.offer(&spec.offer()),
     }
     page.line(format_args!("## Options\n"));
     let schema = (driver.schema)().to_value();
@@ -102,6 +104,19 @@ impl Page {
                 ));
             }
         }
+    }
+
+    fn offer(&mut self, offer: &Offer) {
+        self.line("## Pins\n");
+        let last = offer.pins.saturating_sub(1);
+        let key = if offer.pulses { "pwm" } else { "line" };
+        self.line(format_args!("Pins 0 to {last}, for other devices as `{key}: {{ expander: ID, pin: 0 }}`."));
+        let uses = match (offer.inputs, offer.pulses) {
+            (true, _) => "They are inputs or outputs.",
+            (false, true) => "They give pulses, and as a `line` are outputs.",
+            (false, false) => "They are outputs.",
+        };
+        self.line(format_args!("{uses}\n"));
     }
 
     /// The properties of `object`, each below its full name, and those of the objects in it.

@@ -52,6 +52,7 @@ impl Agent {
                 }
             }
         }
+        self.surroundings.bus.follow(&new);
         for sensor in &new.sensors {
             if !self.sensors.contains_key(&sensor.id) {
                 changed.push(format!("{} started", sensor.id));

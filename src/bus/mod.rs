@@ -1,8 +1,10 @@
 //! Opening and sharing buses and lines. Everything above sees embedded-hal only.
 
+pub mod expanders;
 pub mod linux;
 pub mod sim;
 
+pub use expanders::Expanded;
 pub use linux::Linux;
 pub use sim::Simulated;
 
@@ -19,10 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// The buses of `board`; where they are simulated, the parts of `config` are on them.
 #[must_use]
 pub fn open(board: Board, config: &Config) -> Arc<dyn Bus> {
-    match board {
+    let board: Arc<dyn Bus> = match board {
         Board::Simulated => Arc::new(Simulated::new(config)),
         Board::Auto | Board::RaspberryPi | Board::Linux => Arc::new(Linux::new()),
-    }
+    };
+    Arc::new(Expanded::new(board, config))
 }
 
 /// What parts are connected to: a Linux machine, or simulated buses.
@@ -30,6 +33,11 @@ pub fn open(board: Board, config: &Config) -> Arc<dyn Bus> {
 /// All methods may block: call them on a worker. They may be called again for the same place once what they gave
 /// before was dropped.
 pub trait Bus: Send + Sync {
+    /// A new configuration: what it does not have any more was closed, and nothing of it was opened yet.
+    fn follow(&self, config: &Config) {
+        let _ = config;
+    }
+
     /// One device on an I2C bus. Opening it does not touch the device.
     ///
     /// # Errors
@@ -60,9 +68,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Errors
     /// When there is no kernel.
-    fn kernel(&self) -> Result<KernelPort, PortError> {
-        Err(PortError::new(FaultKind::Rejected, "this board has no kernel with drivers of its own"))
-    }
+    fn kernel(&self) -> Result<KernelPort, PortError>;
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

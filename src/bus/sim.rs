@@ -76,6 +76,9 @@ impl Simulated {
         for actuator in &config.actuators {
             self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
         }
+        for expander in &config.expanders {
+            self.equip_place(&expander.at, expander.driver, || Some(expander.spec.simulate()));
+        }
     }
 
     fn equip_place(&self, at: &At, driver: &'static Driver, model: impl FnOnce() -> Option<Box<dyn Part>>) {
@@ -150,6 +153,11 @@ impl Simulated {
 }
 
 impl Bus for Simulated {
+    /// What is added finds a model too.
+    fn follow(&self, config: &Config) {
+        self.equip(config);
+    }
+
     fn i2c(&self, bus: u8, _address: u8) -> Result<I2cPort, PortError> {
         Ok(I2cPort(Box::new(self.i2c_bus(bus))))
     }

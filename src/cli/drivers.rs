@@ -61,7 +61,7 @@ fn as_json(driver: &Driver) -> Value {
         "name": driver.name,
         "summary": driver.summary,
         "source": driver.source,
-        "role": match driver.role { Role::Sensor => "sensor", Role::Actuator => "actuator" },
+        "role": match driver.role { Role::Sensor => "sensor", Role::Actuator => "actuator", Role::Expander => "expander" },
         "connected": driver.attachments.iter().map(|attachment| connection(*attachment)).collect::<Vec<_>>(),
         "addresses": addresses,
         "options": (driver.schema)().to_value(),
@@ -71,6 +71,10 @@ fn as_json(driver: &Driver) -> Value {
         Spec::Sensor(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
         Spec::Edge(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
         Spec::Serial(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
+        Spec::Expander(spec) => {
+            let offer = spec.offer();
+            value["gives"] = json!({ "pins": offer.pins, "inputs": offer.inputs, "pulses": offer.pulses });
+        }
         Spec::Actuator(spec) => {
             value["takes"] = match spec.control() {
                 Control::Switch => json!({ "kind": "switch" }),
@@ -141,6 +145,10 @@ fn purpose(driver: &Driver) -> String {
         Spec::Sensor(spec) => channels(spec.channels()),
         Spec::Edge(spec) => channels(spec.channels()),
         Spec::Serial(spec) => channels(spec.channels()),
+        Spec::Expander(spec) => {
+            let offer = spec.offer();
+            format!("{} {}", offer.pins, if offer.pulses { "PWM channels" } else { "lines" })
+        }
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),
             Control::Number { range, unit, .. } => {

@@ -2,7 +2,7 @@
 
 use super::{Failure, Hardware, code};
 use crate::agent::{self, Ended, Setup};
-use crate::bus::{Bus, Simulated};
+use crate::bus::{Bus, Expanded, Simulated};
 use crate::config::{Board, Config};
 use crate::simulation::{self, Scene};
 use std::os::unix::process::CommandExt;
@@ -48,18 +48,16 @@ async fn agent(
         None => None,
     };
     let world = CancellationToken::new();
-    let (bus, reader): (Arc<dyn Bus>, agent::Reader) = if config.board == Board::Simulated {
+    let bus: Arc<dyn Bus> = if config.board == Board::Simulated {
         let simulated = Arc::new(Simulated::new(&config));
         tokio::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
         greet(&config);
-        let buses = Arc::clone(&simulated);
-        // What is added by a reload finds a model too.
-        (simulated, Box::new(move || read().inspect(|config| buses.equip(config))))
+        Arc::new(Expanded::new(simulated, &config))
     } else {
-        (crate::bus::open(config.board, &config), Box::new(read))
+        crate::bus::open(config.board, &config)
     };
     let board = board(&config);
-    let setup = Setup { config, reader, bus, board, state_directory: state_directory() };
+    let setup = Setup { config, reader: Box::new(read), bus, board, state_directory: state_directory() };
     let ended = agent::run(setup).await.map_err(|error| Failure::new(code::FAILED, format!("{error:#}")));
     world.cancel();
     if let Some(broker) = broker {

@@ -1,5 +1,6 @@
 //! Actuators.
 
+use super::expander;
 use super::model::{ActuatorConfig, Initial};
 use super::resolve::Seen;
 use super::stanza::Stanza;
@@ -28,6 +29,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
         seen.place(place, id.as_deref(), problems);
+        expander::check(place, Role::Actuator, &seen.expanders, problems);
     }
     let spec = match stanza.spec(problems) {
         Some(Spec::Actuator(spec)) => Some(spec),

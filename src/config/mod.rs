@@ -6,6 +6,7 @@
 
 mod actuator;
 mod connection;
+mod expander;
 mod external;
 pub mod model;
 mod place;
@@ -19,7 +20,9 @@ mod values;
 mod written;
 mod yaml;
 
-pub use model::{ActuatorConfig, At, Board, Config, Initial, LineName, PwmName, SensorConfig, Source, Store};
+pub use model::{
+    ActuatorConfig, At, Board, Config, ExpanderConfig, Initial, LineName, PwmName, SensorConfig, Source, Store,
+};
 pub use report::{Finding, Position, Report};
 pub use values::is_id;
 

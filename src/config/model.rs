@@ -2,7 +2,7 @@
 
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, KernelClass, SensorSpec, SerialSpec, Value};
+use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct Config {
     pub sensors: Vec<SensorConfig>,
     /// The actuators, in the order of the file.
     pub actuators: Vec<ActuatorConfig>,
+    /// The expanders, in the order of the file.
+    pub expanders: Vec<ExpanderConfig>,
 }
 
 /// Where hardware comes from.
@@ -79,6 +81,15 @@ pub enum At {
 }
 
 impl At {
+    /// The expanders that it is on.
+    pub fn expanders(&self) -> Vec<&str> {
+        match self {
+            Self::Line(line) | Self::Pwm(PwmName::Line(line)) => line.expander().into_iter().collect(),
+            Self::Several(members) => members.iter().flat_map(|(_, at)| at.expanders()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The line with this key, or the only one.
     #[must_use]
     pub fn line(&self, key: &str) -> Option<&LineName> {
@@ -116,6 +127,24 @@ pub enum LineName {
         /// Offset on the chip.
         offset: u32,
     },
+    /// By the id of an expander and its pin.
+    Pin {
+        /// Id of the expander.
+        expander: String,
+        /// Number of the pin there.
+        pin: u8,
+    },
+}
+
+impl LineName {
+    /// The expander that gives it, if one does.
+    #[must_use]
+    pub fn expander(&self) -> Option<&str> {
+        match self {
+            Self::Pin { expander, .. } => Some(expander),
+            Self::Name(_) | Self::Offset { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for At {
@@ -152,6 +181,7 @@ impl fmt::Display for LineName {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Offset { chip, offset } => write!(f, "{chip}/{offset}"),
+            Self::Pin { expander, pin } => write!(f, "{expander}/{pin}"),
         }
     }
 }
@@ -237,6 +267,25 @@ pub struct ActuatorConfig {
     /// Ids of actuators that are never on together with this one. Symmetric after resolving.
     pub interlock: Vec<String>,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
+    pub fingerprint: String,
+}
+
+/// A configured expander.
+#[derive(Clone, Debug)]
+pub struct ExpanderConfig {
+    /// Its id, which lines and PWM channels on it name.
+    pub id: String,
+    /// Its driver.
+    pub driver: &'static Driver,
+    /// Where it is connected.
+    pub at: At,
+    /// The factory of its driver.
+    pub spec: Arc<dyn ExpanderSpec>,
+    /// The line that its interrupt is on, which goes low when an input changes.
+    pub interrupt: Option<LineName>,
+    /// How often inputs are looked at.
+    pub poll: Duration,
+    /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
     pub fingerprint: String,
 }
 

@@ -3,15 +3,20 @@
 use super::model::{At, LineName, PwmName};
 use super::port;
 use super::stanza::Stanza;
-use super::written::{LineOffset, PwmChannel};
+use super::written::{ExpanderPin, LineOffset, PwmChannel};
 use halyard_drivers::options::node::quote;
-use halyard_drivers::options::read::alternatives;
 use halyard_drivers::options::{Content, Node, Placed, Problem, read, read_rest};
-use halyard_drivers::{Attachment, Driver, KernelClass, Member};
+use halyard_drivers::{Attachment, Driver, KernelClass, Member, Spec};
 use serde::Deserialize;
 
 /// Keys that say where a part is connected, whatever its driver.
-pub const PLACE_KEYS: [&str; 6] = ["bus", "address", "line", "port", "pwm", "device"];
+pub const PLACE_KEYS: [&str; 7] = ["bus", "address", "line", "port", "pwm", "device", INTERRUPT];
+
+/// Addresses that are listed one by one.
+const MOST_LISTED: usize = 16;
+
+/// The key of the line that an expander's interrupt is connected to.
+pub const INTERRUPT: &str = "interrupt";
 
 /// Where a part is connected.
 pub struct Connection {
@@ -82,6 +87,19 @@ impl Stanza<'_> {
         }
         let place = node.map_or(self.node.place, |node| node.place);
         Some(Placed { place, origin: node.and_then(|node| node.origin.clone()), value: at }.into())
+    }
+
+    /// The line that the interrupt of an expander is connected to, if it is.
+    pub fn interrupt(&self, problems: &mut Vec<Problem>) -> Option<Placed<LineName>> {
+        let node = self.attachment.get(INTERRUPT).filter(|node| !matches!(node.content, Content::Null))?;
+        let line = line_of(INTERRUPT, node, problems)?;
+        if line.expander().is_some() {
+            let message =
+                format!("`{INTERRUPT}` must be a line of the board: nobody tells of a pin on another expander");
+            problems.push(Problem::new(node.place, message));
+            return None;
+        }
+        Some(Placed { place: node.place, origin: node.origin.clone(), value: line })
     }
 
     /// The connections of a part that has several.
@@ -216,6 +234,12 @@ pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
             }
         }
     }
+    // Where there are inputs there is an interrupt.
+    if let Spec::Expander(spec) = (driver.defaults)()
+        && spec.offer().inputs
+    {
+        keys.push(INTERRUPT);
+    }
     keys
 }
 
@@ -294,19 +318,39 @@ fn check_address(address: &Placed<i64>, addresses: &[u8], problems: &mut Vec<Pro
     None
 }
 
-/// `0x44, 0x45 or 0x46`, or the first and last of many.
+/// `0x44, 0x45 or 0x46`; of many, runs of them: `0x40 to 0x6f`.
 fn listed(addresses: &[u8]) -> String {
-    let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    alternatives(&texts)
+    let code = |address: &u8| format!("`{address:#04x}`");
+    let texts: Vec<String> = if addresses.len() > MOST_LISTED {
+        let runs = addresses.chunk_by(|one, next| one + 1 == *next);
+        runs.map(|run| match run {
+            [first, .., last] => format!("{} to {}", code(first), code(last)),
+            other => other.iter().map(code).collect(),
+        })
+        .collect()
+    } else {
+        addresses.iter().map(code).collect()
+    };
+    match texts.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        other => other.concat(),
+    }
 }
 
 fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
-    let expected = "a name such as `GPIO17`, or `{ chip: gpiochip0, offset: 17 }`";
+    let expected = "a name such as `GPIO17`, `{ chip: gpiochip0, offset: 17 }` or `{ expander: ID, pin: 3 }`";
     match &node.content {
         // The kernel has 31 bytes for a name.
         Content::Text(name) if (1..32).contains(&name.len()) && !name.contains(char::is_control) => {
             Some(LineName::Name(name.clone()))
+        }
+        Content::Map(_) if node.get("expander").is_some() || node.get("pin").is_some() => {
+            let ExpanderPin { expander, pin } = read(node, problems)?;
+            let Ok(number) = u8::try_from(pin.value) else {
+                problems.push(Problem::new(pin.place, format!("no expander has a pin `{}`", pin.value)));
+                return None;
+            };
+            Some(LineName::Pin { expander: expander.value, pin: number })
         }
         Content::Map(_) => {
             let LineOffset { chip, offset } = read(node, problems)?;
@@ -332,9 +376,9 @@ fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineNa
 }
 
 fn pwm_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<PwmName> {
-    let expected = "a line such as `GPIO18`, or `{ chip: pwmchip0, channel: 0 }`";
+    let expected = "a line such as `GPIO18`, `{ chip: pwmchip0, channel: 0 }` or `{ expander: ID, pin: 3 }`";
     match &node.content {
-        Content::Map(_) if node.get("offset").is_none() => {
+        Content::Map(_) if ["offset", "expander", "pin"].iter().all(|key| node.get(key).is_none()) => {
             let PwmChannel { chip, channel } = read(node, problems)?;
             let is_chip = chip.strip_prefix("pwmchip").is_some_and(|number| number.parse::<u32>().is_ok());
             if !is_chip {

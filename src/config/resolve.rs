@@ -1,10 +1,11 @@
 //! From what the file says to what it means.
 
+use super::expander::Offers;
 use super::model::{At, Board, Config, LineName, PwmName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, port, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, expander, port, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -27,14 +28,17 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
     let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
 
-    let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new() };
+    let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
+    // Before those that are connected to them.
+    let expanders: Vec<_> =
+        stanzas(root, "expanders").iter().map(|node| expander::resolve(node, &mut seen, problems)).collect();
     let sensors: Vec<_> =
         stanzas(root, "sensors").iter().map(|node| sensor::resolve(node, &mut seen, problems)).collect();
     let mut actuators: Vec<_> =
         stanzas(root, "actuators").iter().filter_map(|node| actuator::resolve(node, &mut seen, problems)).collect();
     actuator::interlock(&mut actuators, &seen, problems);
 
-    Some(Config {
+    let mut config = Config {
         agent: agent?,
         board,
         broker,
@@ -43,7 +47,26 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
         discovery,
         sensors: sensors.into_iter().collect::<Option<_>>()?,
         actuators: actuators.into_iter().map(|draft| draft.config).collect::<Option<_>>()?,
-    })
+        expanders: expanders.into_iter().collect::<Option<_>>()?,
+    };
+    config.follow_expanders();
+    Some(config)
+}
+
+impl Config {
+    /// Whatever is on an expander has to be opened anew when that changes.
+    fn follow_expanders(&mut self) {
+        let fingerprints: BTreeMap<_, _> =
+            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.as_str())).collect();
+        let of =
+            |at: &At| at.expanders().into_iter().filter_map(|id| fingerprints.get(id)).copied().collect::<String>();
+        for sensor in &mut self.sensors {
+            sensor.fingerprint += &of(&sensor.at);
+        }
+        for actuator in &mut self.actuators {
+            actuator.fingerprint += &of(&actuator.at);
+        }
+    }
 }
 
 /// The entries of a section.
@@ -61,6 +84,8 @@ pub struct Seen<'d> {
     ids: BTreeMap<String, (Role, Place)>,
     /// By the place where a part is connected: how it is named, and where in the file.
     places: HashMap<At, (String, Place)>,
+    /// The expanders.
+    pub expanders: Offers,
 }
 
 impl Seen<'_> {

@@ -1,6 +1,6 @@
 //! The JSON Schema of the file, from the types that read it.
 
-use super::place::place_keys;
+use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
 use super::written;
 use crate::sensing::filter::Filter;
@@ -17,20 +17,23 @@ pub fn schema() -> Value {
     let mut generator = SchemaGenerator::default();
     let sensor = generator.root_schema_for::<written::Sensor>();
     let actuator = generator.root_schema_for::<written::Actuator>();
+    let expander = generator.root_schema_for::<written::Expander>();
     let filter = generator.subschema_for::<Filter>();
     let places = Places {
         line_offset: generator.subschema_for::<written::LineOffset>(),
         pwm_channel: generator.subschema_for::<written::PwmChannel>(),
+        expander_pin: generator.subschema_for::<written::ExpanderPin>(),
     };
     let mut root = generator.root_schema_for::<written::File>().to_value();
 
     let mut definitions = Map::new();
     // Each section and each of its drivers is a definition; the driver's name decides.
-    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &actuator)] {
+    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &actuator), (Role::Expander, &expander)] {
         let drivers = || DRIVERS.iter().copied().filter(move |driver| driver.role == role);
         let (section, name) = match role {
             Role::Sensor => ("sensors", "sensor"),
             Role::Actuator => ("actuators", "actuator"),
+            Role::Expander => ("expanders", "expander"),
         };
         let names: Vec<Value> =
             drivers().map(|driver| json!({ "const": driver.name, "description": driver.summary })).collect();
@@ -196,17 +199,18 @@ const KERNEL_NAME: &str = "^([^/]+|/sys/.*[^/])$";
 struct Places {
     line_offset: Schema,
     pwm_channel: Schema,
+    expander_pin: Schema,
 }
 
 impl Places {
     fn line(&self, description: &str) -> Value {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset] })
+        json!({ "description": description, "anyOf": [name, self.line_offset, self.expander_pin] })
     }
 
     fn pwm(&self, description: &str) -> Value {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO18"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel] })
+        json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel, self.expander_pin] })
     }
 }
 
@@ -272,6 +276,11 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
                 "description": description, "type": ["string", "null"], "pattern": pattern, "examples": [example],
             });
             (schema, false)
+        }
+        INTERRUPT => {
+            let description = "The line of the board that the chip's interrupt is connected to. Changes of inputs are seen at \
+                               once, with the time of the interrupt. Default: none, inputs are looked at every `poll`.";
+            (places.line(description), false)
         }
         "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
         _ => (places.line("The line: its name, or its chip and the offset there."), true),

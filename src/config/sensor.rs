@@ -1,5 +1,6 @@
 //! Sensors.
 
+use super::expander;
 use super::model::{SensorConfig, Source, Store};
 use super::resolve::Seen;
 use super::stanza::Stanza;
@@ -25,6 +26,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
         seen.place(place, id.as_deref(), problems);
+        expander::check(place, Role::Sensor, &seen.expanders, problems);
     }
     let spec = stanza.spec(problems);
     let (source, channels, usual_store) = match spec {
@@ -46,7 +48,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             let channels = spec.channels();
             (Some(Source::Serial { spec, every }), Some(channels), Store::Latest)
         }
-        Some(Spec::Actuator(_)) | None => {
+        Some(Spec::Actuator(_) | Spec::Expander(_)) | None => {
             every.map(|every| interval(&every, problems));
             (None, None, Store::Latest)
         }

@@ -41,6 +41,7 @@ fn common_keys(role: Role) -> Vec<String> {
             keys
         }
         Role::Actuator => keys(&schema_for!(written::Actuator)),
+        Role::Expander => keys(&schema_for!(written::Expander)),
     }
 }
 
@@ -49,14 +50,14 @@ fn words(role: Role) -> (&'static str, &'static str) {
     match role {
         Role::Sensor => ("a sensor", "sensors"),
         Role::Actuator => ("an actuator", "actuators"),
+        Role::Expander => ("an expander", "expanders"),
     }
 }
 
-fn other(role: Role) -> Role {
-    match role {
-        Role::Sensor => Role::Actuator,
-        Role::Actuator => Role::Sensor,
-    }
+/// Where a key is known, if not here.
+fn elsewhere(key: &str, role: Role) -> Option<Role> {
+    let others = [Role::Sensor, Role::Actuator, Role::Expander].into_iter().filter(|other| *other != role);
+    others.into_iter().find(|other| common_keys(*other).iter().any(|common| common == key))
 }
 
 impl<'d> Stanza<'d> {
@@ -170,8 +171,8 @@ fn driver(node: &Node, role: Role, problems: &mut Vec<Problem>) -> Option<&'stat
 /// Also the key that was probably meant.
 fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> (String, Option<String>) {
     let role = driver.role;
-    if common_keys(other(role)).iter().any(|other| other == key) {
-        let message = format!("unknown key `{key}`: {} have it, {} do not", words(other(role)).1, words(role).1);
+    if let Some(other) = elsewhere(key, role) {
+        let message = format!("unknown key `{key}`: {} have it, {} do not", words(other).1, words(role).1);
         return (message, None);
     }
     let here = place_keys(driver);

@@ -24,6 +24,8 @@ pub struct File {
     pub sensors: Option<Stanzas>,
     /// The actuators.
     pub actuators: Option<Stanzas>,
+    /// The expanders: chips that give lines and PWM channels to others.
+    pub expanders: Option<Stanzas>,
 }
 
 /// The keys below `agent`.
@@ -101,6 +103,27 @@ pub struct Actuator {
     pub max_on: Option<Placed<Span>>,
     /// Ids of actuators that are never on together with this one.
     pub interlock: Option<OneOrMany<Placed<String>>>,
+}
+
+/// Keys that all expanders have, besides those that say where they are connected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expander {
+    /// Id of the expander, which lines name: `line: { expander: ID, pin: 3 }`. Unique among all ids.
+    pub id: Option<Placed<Id>>,
+    /// How often inputs are looked at, 1ms to 1m: a change that is shorter can be missed. Default: 50ms; with an
+    /// `interrupt`, which can be missed too, 1s.
+    pub poll: Option<Placed<Span>>,
+}
+
+/// The keys of a line on an expander.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpanderPin {
+    /// Id of the expander.
+    pub expander: Placed<String>,
+    /// Number of the pin there, from 0.
+    pub pin: Placed<u32>,
 }
 
 /// The keys of a line that is not named.

@@ -10,10 +10,11 @@ mod support;
 mod wired;
 
 use halyard::agent::{self, Ended, Setup};
+use halyard::bus::Expanded;
 use halyard::config::{At, Config, Source, parse};
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::sim::Part;
-use halyard_drivers::{Channel, DRIVERS, Driver, SerialSensor, SerialSpec};
+use halyard_drivers::{Channel, Control, DRIVERS, Driver, Role, SerialSensor, SerialSpec};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -91,23 +92,31 @@ impl Run {
     /// Nothing is opened until the agent is connected.
     fn start(driver: &Driver, stanza: &str) -> Self {
         let broker = FakeBroker::start(V5, false);
-        let section = match driver.role {
-            halyard_drivers::Role::Sensor => "sensors",
-            halyard_drivers::Role::Actuator => "actuators",
+        let parts = match driver.role {
+            Role::Sensor => format!("sensors:\n{stanza}"),
+            Role::Actuator => format!("actuators:\n{stanza}"),
+            Role::Expander => {
+                // Somebody has to be connected to it.
+                let id = stanza.lines().next().unwrap().trim_start_matches("- id: ");
+                let line = format!("{{ expander: {id}, pin: 3 }}");
+                format!("expanders:\n{stanza}actuators:\n- {{ id: relay, driver: switch, line: {line} }}\n")
+            }
         };
         let url = broker.url();
-        let text = format!("agent: {{ id: golden }}\nmqtt: {{ url: {url:?}, discovery: false }}\n{section}:\n{stanza}");
+        let text = format!("agent: {{ id: golden }}\nmqtt: {{ url: {url:?}, discovery: false }}\n{parts}");
         let mut config = parse(&text, "golden.yaml").unwrap_or_else(|report| panic!("{report}"));
         config.sensors.iter_mut().for_each(|sensor| timeless(&mut sensor.source));
         let sensor = config.sensors.first().map(|sensor| (sensor.id.clone(), sensor.at.clone()));
         let actuator = config.actuators.first().map(|actuator| (actuator.id.clone(), actuator.at.clone()));
         let (id, at) = sensor.or(actuator).unwrap();
+        // What happens to the expander is of interest, not what happens to its pin.
+        let at = config.expanders.first().map_or(at, |expander| expander.at.clone());
         let wired = Arc::new(Wired::new(&config));
         wired.record(&at);
         let setup = Setup {
             config: config.clone(),
             reader: Box::new(|| Err("there is no file".into())),
-            bus: wired.clone(),
+            bus: Arc::new(Expanded::new(wired.clone(), &config)),
             board: "simulated",
             state_directory: None,
         };
@@ -163,10 +172,16 @@ impl Run {
             }
             None => {
                 self.step("start", "", |run| run.wired.open());
-                self.step("a command", "result", |run| run.command(r#"{"id":"1","value":"ON"}"#));
+                let [first, second] = match self.config.actuators[0].spec.control() {
+                    Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
+                    Control::Number { range, .. } => {
+                        [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
+                    }
+                };
+                self.step("a command", "result", |run| run.command(&format!(r#"{{"id":"1","value":{first}}}"#)));
                 self.step("a fault", "result", |run| {
                     run.wired.strike();
-                    run.command(r#"{"id":"2","value":"OFF"}"#);
+                    run.command(&format!(r#"{{"id":"2","value":{second}}}"#));
                 });
                 self.step("recovery", "", |run| run.wired.open());
             }

@@ -1,6 +1,7 @@
 //! Model of the ADS1115: four registers, single conversions and continuous ones, their times, the input multiplexer.
 
 use super::{Inputs, Pins};
+use crate::analog::Scales;
 use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
@@ -23,13 +24,15 @@ pub struct Model {
     converting: Option<(Instant, u16)>,
     /// The names of the channels.
     channels: Inputs<Pins>,
+    /// What is connected to them.
+    scales: Scales,
 }
 
 impl Model {
     /// A part whose inputs are known by these names.
     #[must_use]
-    pub fn new(channels: Inputs<Pins>) -> Self {
-        Self { registers: RESET, pointer: 0, inputs: [1.65, 0.82, 0.41, 0.2], converting: None, channels }
+    pub fn new(channels: Inputs<Pins>, scales: Scales) -> Self {
+        Self { registers: RESET, pointer: 0, inputs: [1.65, 0.82, 0.41, 0.2], converting: None, channels, scales }
     }
 
     /// "Config Register", fields MUX and PGA; "Data Format": two's complement that stops at both ends.
@@ -60,7 +63,8 @@ impl Part for Model {
     fn stimulate(&mut self, channel: &str, value: f64) -> bool {
         let Some((_, pins)) = self.channels.iter().find(|(name, _)| *name == channel) else { return false };
         let (positive, negative) = pins.numbers();
-        self.inputs[positive] = value + negative.map_or(0.0, |negative| self.inputs[negative]);
+        let volts = self.scales.volts(channel, value);
+        self.inputs[positive] = volts + negative.map_or(0.0, |negative| self.inputs[negative]);
         true
     }
 

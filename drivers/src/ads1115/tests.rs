@@ -16,7 +16,7 @@ fn bus_with(part: impl Part + 'static) -> (I2cBus, SharedPart) {
 }
 
 fn simulated(options: &Options) -> (I2cBus, SharedPart) {
-    bus_with(Model::new(options.channels.clone()))
+    bus_with(Model::new(options.channels.clone(), Scales::default()))
 }
 
 fn open(options: &Options, bus: &I2cBus) -> Result<Box<dyn Sensor>, Fault> {
@@ -56,7 +56,7 @@ fn configuration_of_the_datasheet() {
     let options = options("{ range: 2.048, rate: 128 }");
     assert_eq!(OS | config(Pins::A0A1, &options), 0x8583);
     assert_eq!(OS | config(Pins::A0A1, &options) & !SINGLE_SHOT, 0x8483);
-    let (bus, _) = bus_with(Model::new(options.channels));
+    let (bus, _) = bus_with(Model::new(options.channels, Scales::default()));
     let mut found = [0; 2];
     bus.clone().write_read(ADDRESS, &[CONFIG], &mut found).unwrap();
     assert_eq!(found, [0x85, 0x83]);

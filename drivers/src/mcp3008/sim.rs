@@ -1,6 +1,7 @@
 //! Model of the MCP3008, bit by bit (section 5.0, figures 5-1 and 5-2).
 
 use super::{Inputs, Pin, Reference};
+use crate::analog::Scales;
 use crate::sim::{Part, SpiPart};
 
 /// The part.
@@ -16,12 +17,14 @@ pub struct Model {
     code: u16,
     /// The names of the channels.
     channels: Inputs<Pin>,
+    /// What is connected to them.
+    scales: Scales,
 }
 
 impl Model {
     /// A part whose inputs are known by these names.
     #[must_use]
-    pub fn new(channels: Inputs<Pin>, reference: Reference) -> Self {
+    pub fn new(channels: Inputs<Pin>, reference: Reference, scales: Scales) -> Self {
         let reference = reference.number();
         Self {
             inputs: std::array::from_fn(|_| reference / 2.0),
@@ -30,6 +33,7 @@ impl Model {
             request: 0,
             code: 0,
             channels,
+            scales,
         }
     }
 
@@ -70,7 +74,7 @@ impl Model {
 impl Part for Model {
     fn stimulate(&mut self, channel: &str, value: f64) -> bool {
         let Some((_, pin)) = self.channels.iter().find(|(name, _)| *name == channel) else { return false };
-        self.inputs[pin as usize] = value;
+        self.inputs[pin as usize] = self.scales.volts(channel, value);
         true
     }
 

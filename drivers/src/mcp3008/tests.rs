@@ -37,7 +37,7 @@ fn codes_of_the_datasheet() {
 /// The model against figure 5-2, clock by clock: the result again with the lowest bit first, then zeros.
 #[test]
 fn model_as_in_the_figures() {
-    let mut model = Model::new(Inputs::of(Pin::ALL), Reference::new(5.12).unwrap());
+    let mut model = Model::new(Inputs::of(Pin::ALL), Reference::new(5.12).unwrap(), Scales::default());
     model.stimulate("ch5", 3.465); // 693 = 10 1011 0101
     model.select();
     let found = [0b1, 0b1101_0000, 0, 0, 0, 0].map(|byte| model.exchange(byte));
@@ -47,7 +47,7 @@ fn model_as_in_the_figures() {
 #[test]
 fn transcript() {
     let options = options("{ reference: 5.12, channels: { pot: 5, bed: 0 } }");
-    let part = SharedPart::new(Box::new(Model::new(options.channels.clone(), options.reference)));
+    let part = SharedPart::new(Box::new(Model::new(options.channels.clone(), options.reference, Scales::default())));
     part.stimulate("pot", 3.466);
     part.stimulate("bed", 0.0);
     let slot = SpiSlot::new(Some(part));

@@ -35,6 +35,12 @@ impl<I: Input> Inputs<I> {
         self.0.iter().map(|(name, input)| (name.as_str(), input.clone()))
     }
 
+    /// The names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     fn push<E: Error>(&mut self, name: String, input: I) -> Result<(), E> {
         if self.0.iter().any(|(other, _)| *other == name) {
             return Err(E::custom(format_args!("there are two channels `{name}`")));

@@ -1,5 +1,7 @@
 use super::*;
 use crate::Value;
+use crate::channel::Quantity;
+use crate::described::classes::DeviceClass;
 use crate::sim::Part as _;
 
 fn options(pattern: &str) -> Options {
@@ -67,8 +69,12 @@ fn wrong_patterns() {
 
 #[test]
 fn channels_are_what_is_known_of_them() {
-    let known =
-        Known { unit: Some("kWh".into()), device_class: Some(DeviceClass::Energy), min: Some(0.0), ..Known::default() };
+    let known = Described {
+        unit: Some("kWh".into()),
+        device_class: Some(DeviceClass::Energy),
+        min: Some(0.0),
+        ..Described::default()
+    };
     let options = Options { channels: [("e".to_owned(), known)].into(), ..options("(?<e>[0-9]+)(?<x>[0-9]+)") };
     let [energy, plain] = &options.channels()[..] else { panic!("two") };
     let expected = Quantity {

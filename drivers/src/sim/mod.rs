@@ -28,6 +28,11 @@ pub trait Part: Send {
     /// channel.
     fn stimulate(&mut self, channel: &str, value: f64) -> bool;
 
+    /// Whether it asks for attention, by its interrupt output; `None` if it has none.
+    fn interrupt(&self) -> Option<bool> {
+        None
+    }
+
     /// The part as seen from an I2C bus, if it has that interface.
     fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
         None

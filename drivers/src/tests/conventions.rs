@@ -25,6 +25,8 @@ const COMMON: &[&str] = &[
     "safe_after",
     "max_on",
     "interlock",
+    "interrupt",
+    "poll",
 ];
 
 fn channels(driver: &Driver) -> Vec<crate::Channel> {
@@ -32,7 +34,7 @@ fn channels(driver: &Driver) -> Vec<crate::Channel> {
         Spec::Sensor(spec) => spec.channels(),
         Spec::Edge(spec) => spec.channels(),
         Spec::Serial(spec) => spec.channels(),
-        Spec::Actuator(_) => Vec::new(),
+        Spec::Actuator(_) | Spec::Expander(_) => Vec::new(),
     }
 }
 
@@ -71,6 +73,9 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                 }
                 (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (Spec::Actuator(_) | Spec::Expander(_), Attachment::I2c { addresses }) => {
+                    driver.role != Role::Sensor && addresses.is_sorted() && !addresses.is_empty()
+                }
                 (_, Attachment::Several(members)) => members.iter().any(|member| member.required),
                 _ => false,
             };
@@ -78,7 +83,7 @@ fn roles_attachments_and_channels_fit_together() {
         }
         let names: BTreeSet<_> = channels(driver).into_iter().map(|channel| channel.name).collect();
         assert_eq!(names.len(), channels(driver).len(), "{name}: a channel twice");
-        assert_eq!(names.is_empty(), driver.role == Role::Actuator, "{name}: sensors have channels, actuators none");
+        assert_eq!(names.is_empty(), driver.role != Role::Sensor, "{name}: sensors have channels, others none");
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(names.iter().all(|name| name.chars().all(good) && name != "time"), "{name}: {names:?}");
     }

@@ -36,11 +36,16 @@ impl Rig {
 
     pub fn wire(&self) -> Wire {
         match self {
-            Self::I2c(bus, address) => Wire::I2c(I2cPort(Box::new(bus.clone())), *address),
+            Self::I2c(bus, address) => wire_at(bus, *address),
             Self::Spi(slot) => Wire::Spi(SpiPort(Box::new(slot.clone()))),
             Self::Kernel(machine) => Wire::Kernel(machine.port(), None),
         }
     }
+}
+
+/// An I2C bus as the part at an address is given it.
+pub fn wire_at(bus: &I2cBus, address: u8) -> Wire {
+    Wire::I2c(I2cPort(Box::new(bus.clone())), address)
 }
 
 /// Every sensor that is asked, with each bus that it can be on.

@@ -66,6 +66,7 @@ impl Place {
         let (chip, offset) = match line {
             LineName::Offset { chip, offset } => by_offset(chip, *offset)?,
             LineName::Name(name) => by_name(name)?,
+            LineName::Pin { .. } => return Err(absent(format!("{line} is a line of an expander, not of the board"))),
         };
         Ok(Self { chip, offset, name: line.to_string() })
     }

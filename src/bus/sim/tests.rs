@@ -177,6 +177,7 @@ fn configured_parts_are_where_they_are_configured() {
             sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp) }),
         ],
         actuators: Vec::new(),
+        expanders: Vec::new(),
     };
     let buses = Simulated::new(&config);
     assert!(buses.part(&AT).unwrap().stimulate("temperature", 37.5));
