@@ -70,7 +70,7 @@ const NO_POWER: f64 = 127.937;
 const TEMPERATURE_RANGE: RangeInclusive<f64> = -55.0..=125.0;
 
 /// Options of the `ds18b20` driver.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// Bits of the result: steps of 0.5 °C with 9, 0.25, 0.125, 0.0625 °C with 12. A conversion takes 94 ms with 9 bits,
@@ -92,9 +92,9 @@ choice! {
     }
 }
 
-impl Default for Resolution {
+impl Default for Options {
     fn default() -> Self {
-        Self::Bits12
+        Self { resolution: Resolution::Bits12 }
     }
 }
 

@@ -60,7 +60,7 @@ fn sample(sensor: &mut dyn Sensor, channels: usize) -> Result<Vec<f64>, Fault> {
 fn a_recorded_device() {
     let all = "{ channels: [temp, humidityrelative, pressure] }";
     let found = read(&machine(BME280), Some("bme280"), all).unwrap();
-    for (found, expected) in found.iter().zip([21.5, 40.001_953, 1006.531_133]) {
+    for (found, expected) in found.iter().zip([21.5, 40.001_953, 1_006.531_133]) {
         assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
     }
     // Without processed values, its raw ones say the same.
