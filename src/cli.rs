@@ -1,12 +1,16 @@
 //! The command line: what there is, and what each ends with.
 
+mod broker;
 mod call;
 pub mod check;
+mod doctor;
 pub mod drivers;
 mod hardware;
 mod log;
 mod run;
+mod scan;
 pub mod schema;
+mod watch;
 
 use crate::config::{Board, Config};
 use clap::{Args, Parser, Subcommand};
@@ -92,6 +96,15 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Find out what is on the I2C and 1-Wire buses
+    Scan(scan::Scan),
+    /// Find out what keeps an agent from its work here, and what mends it
+    Doctor {
+        #[command(flatten)]
+        hardware: Hardware,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Sample sensors once, straight from the hardware, without a broker
     Read {
         /// Sensors to sample [default: all]
@@ -123,14 +136,21 @@ enum Command {
     },
     /// Drive an actuator through the broker and wait for the result
     Call(call::Call),
+    /// Show all agents of the broker, live
+    Watch(watch::Watch),
 }
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
-    // A daemon tells what happens; a command only what is wrong.
-    log::init(if matches!(command, Command::Run(_)) { LevelFilter::INFO } else { LevelFilter::WARN });
+    // A daemon tells what happens; a command only what is wrong, unless it says so in its own way.
+    log::init(match &command {
+        Command::Run(_) => LevelFilter::INFO,
+        Command::Doctor { .. } => LevelFilter::ERROR,
+        Command::Watch(watch) if watch.draws() => LevelFilter::OFF,
+        _ => LevelFilter::WARN,
+    });
     let result = match command {
         Command::Run(hardware) => run::run(&hardware),
         Command::Check { file, output } => file.find().and_then(|file| {
@@ -143,12 +163,15 @@ pub fn main() -> ExitCode {
             drivers::run(name.as_deref(), output.json, &mut out, &mut err)
                 .map_err(|error| Failure::new(code::FAILED, error))
         }
+        Command::Scan(scan) => scan.run(),
+        Command::Doctor { hardware, output } => doctor::run(&hardware, output),
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
             hardware::set(&hardware, &actuator, &value, pulse, output.json)
         }
         Command::Safe { hardware } => hardware::safe(&hardware),
         Command::Call(call) => call.run(),
+        Command::Watch(watch) => watch.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -199,6 +222,16 @@ fn print(text: &str) -> Result<u8, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(code::FAILED, error)),
         _ => Ok(0),
     }
+}
+
+/// Runs `work` to its end on a runtime of its own.
+fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // A driver that never returns must not keep the process.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -7,8 +7,11 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod device;
+pub mod doctor;
+
 pub mod mqtt;
 pub mod reporter;
+pub mod scan;
 pub mod sensing;
 pub mod simulation;
 #[cfg(test)]

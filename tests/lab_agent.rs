@@ -14,6 +14,8 @@ mod kernel;
 mod outputs;
 #[path = "lab_agent/sensors.rs"]
 mod sensors;
+#[path = "lab_agent/tools.rs"]
+mod tools;
 #[path = "lab_agent/world.rs"]
 mod world;
 

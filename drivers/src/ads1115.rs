@@ -35,6 +35,7 @@ pub static DRIVER: Driver = Driver {
     source: "Texas Instruments, SBAS444E",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x48, 0x49, 0x4A, 0x4B] }],
+    identity: &[],
     example: "\
 - id: voltages
   driver: ads1115

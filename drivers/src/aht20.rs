@@ -34,6 +34,7 @@ pub static DRIVER: Driver = Driver {
     source: "Aosong, DHT20 Data Sheet, version 1.0",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x38] }],
+    identity: &[],
     example: "\
 - id: climate
   driver: aht20

@@ -34,6 +34,7 @@ pub static DRIVER: Driver = Driver {
     source: "ROHM, BH1750FVI Technical Note, revision B",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x23, 0x5C] }],
+    identity: &[],
     example: "\
 - id: light
   driver: bh1750

@@ -22,9 +22,11 @@ mod tests;
 
 pub mod sim;
 
+use crate::byte_registers::{OverI2c, OverSpi, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
@@ -34,7 +36,7 @@ use bme280::i2c::BME280;
 use bme280::{Configuration, Error as CrateError, IIRFilter};
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::{self, ErrorKind, I2c, NoAcknowledgeSource, Operation};
-use embedded_hal::spi::{self, SpiDevice};
+use embedded_hal::spi;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -47,6 +49,7 @@ pub static DRIVER: Driver = Driver {
     source: "Bosch Sensortec, BST-BME280-DS001-23, revision 1.23",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x76, 0x77] }, Attachment::Spi],
+    identity: &[Identity::byte(IDENTITY, &[BME280_IDENTITY as u16])],
     example: "\
 - id: climate
   driver: bme280
@@ -234,55 +237,6 @@ impl SensorSpec for Options {
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(sim::Model::default()))
-    }
-}
-
-/// The registers of the part over one of its buses.
-pub trait Registers {
-    /// Reads from `register` on.
-    ///
-    /// # Errors
-    /// Absent, or a failed transfer.
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault>;
-
-    /// Writes one register.
-    ///
-    /// # Errors
-    /// Absent, or a failed transfer.
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault>;
-}
-
-/// Over I2C, with the part's address (section 6.2).
-pub struct OverI2c<I>(pub I, pub u8);
-
-impl<I: I2c> Registers for OverI2c<I> {
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0
-            .write_read(self.1, &[register], buffer)
-            .map_err(|error| Fault::i2c(error, &format!("reading register {register:#04X}")))
-    }
-
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault> {
-        self.0
-            .write(self.1, &[register, value])
-            .map_err(|error| Fault::i2c(error, &format!("writing register {register:#04X}")))
-    }
-}
-
-/// Over SPI: the highest bit of the register's number says which way (section 6.3).
-pub struct OverSpi<S>(pub S);
-
-impl<S: SpiDevice> Registers for OverSpi<S> {
-    fn read(&mut self, register: u8, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.0
-            .transaction(&mut [spi::Operation::Write(&[register | 0x80]), spi::Operation::Read(buffer)])
-            .map_err(|error| Fault::spi(error, &format!("reading register {register:#04X}")))
-    }
-
-    fn write(&mut self, register: u8, value: u8) -> Result<(), Fault> {
-        self.0
-            .write(&[register & 0x7F, value])
-            .map_err(|error| Fault::spi(error, &format!("writing register {register:#04X}")))
     }
 }
 

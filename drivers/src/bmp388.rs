@@ -12,10 +12,11 @@ mod tests;
 mod compensation;
 pub mod sim;
 
-use crate::bme280::{OverI2c, Registers};
+use crate::byte_registers::{OverI2c, Registers};
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, SpiSettings, Wire};
@@ -36,6 +37,7 @@ pub static DRIVER: Driver = Driver {
     source: "Bosch Sensortec, BMP3_SensorAPI",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x76, 0x77] }, Attachment::Spi],
+    identity: &[Identity::byte(CHIP_ID, &[IDENTITIES[0] as u16, IDENTITIES[1] as u16])],
     example: "\
 - id: air
   driver: bmp388

@@ -38,6 +38,12 @@ impl Quantity {
     pub const POWER: Self = Self::measurement("W", "power", 3);
     /// Carbon dioxide in ppm.
     pub const CARBON_DIOXIDE: Self = Self::measurement("ppm", "carbon_dioxide", 0);
+    /// Distance in mm.
+    pub const DISTANCE: Self = Self::measurement("mm", "distance", 0);
+    /// Acceleration in m/s², for which Home Assistant has no class.
+    pub const ACCELERATION: Self = Self { device_class: None, ..Self::measurement("m/s²", "", 3) };
+    /// Rate of rotation in °/s, for which Home Assistant has no class.
+    pub const ROTATION: Self = Self { device_class: None, ..Self::measurement("°/s", "", 2) };
     /// Plain on or off.
     pub const STATE: Self = Self { unit: None, device_class: None, state_class: None, precision: 0 };
 }

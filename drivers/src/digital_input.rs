@@ -21,6 +21,7 @@ pub static DRIVER: Driver = Driver {
     source: "Linux, GPIO character device",
     role: Role::Sensor,
     attachments: &[Attachment::InputLine],
+    identity: &[],
     example: "\
 - id: door
   driver: digital-input

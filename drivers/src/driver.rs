@@ -2,6 +2,7 @@
 
 use crate::actuator::ActuatorSpec;
 use crate::expander::ExpanderSpec;
+use crate::identity::Identity;
 use crate::options::{Node, Problem};
 use crate::sensor::{EdgeSpec, SensorSpec, SerialSpec};
 use std::fmt;
@@ -95,6 +96,8 @@ pub struct Driver {
     pub role: Role,
     /// Where the part can be connected; more than one is an alternative.
     pub attachments: &'static [Attachment],
+    /// What the part says of itself on I2C, all of which has to fit; none if it can only be guessed by its address.
+    pub identity: &'static [Identity],
     /// A stanza to paste: all of the list item, in YAML, beginning with `- id:`.
     pub example: &'static str,
     /// The part with its options left at their defaults.

@@ -5,7 +5,7 @@
 //!
 //! All thermometers of a bus are converted by one command (`therm_bulk_read`), which takes the time of one conversion
 //! however many there are. Whoever is asked first gives it; those who are asked meanwhile wait for the same one. Where
-//! the kernel has no such file (before 5.10), or this user may not write it, each is converted by itself: the kernel lets
+//! an older kernel has no such file, or this user may not write it, each is converted by itself: the kernel lets
 //! such conversions overlap, unless the part takes its power from the data line.
 
 #[cfg(test)]
@@ -33,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Maxim, 19-7487; Linux, Documentation/w1/slaves/w1_therm.rst",
     role: Role::Sensor,
     attachments: &[Attachment::Kernel(KernelClass::OneWire)],
+    identity: &[],
     example: "\
 - id: flow
   driver: ds18b20
@@ -145,7 +146,7 @@ impl Ds18b20 {
         }
         let file = self.file("resolution");
         let Some(found) = self.port.number_if_any(&file)? else {
-            // Before Linux 5.10, the file with the result takes it too. What became of it is seen in the next result.
+            // In older kernels, the file with the result takes it. What became of it is seen in the next result.
             self.port.files.write(&self.file("w1_slave"), &format!("{wanted}\n"))?;
             return Ok(());
         };

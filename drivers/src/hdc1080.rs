@@ -14,6 +14,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::{self, Identity};
 use crate::options::read;
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
@@ -32,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Texas Instruments, SNAS672A",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x40] }],
+    identity: &IDENTITIES,
     example: "\
 - id: climate
   driver: hdc1080
@@ -59,8 +61,9 @@ const CONFIG: u8 = 0x02;
 const MANUFACTURER: u8 = 0xFE;
 const DEVICE: u8 = 0xFF;
 
-/// Section 8.6, table 1: what the last two hold.
-const IDENTITIES: [(u8, u16, &str); 2] = [(MANUFACTURER, 0x5449, "manufacturer"), (DEVICE, 0x1050, "device")];
+/// Section 8.6, table 1: what the last two hold. In this order: 0xFE resets an HTU21, which has the same address.
+const IDENTITIES: [Identity; 2] =
+    [Identity::word(DEVICE, 0xFFFF, &[0x1050]), Identity::word(MANUFACTURER, 0xFFFF, &[0x5449])];
 
 /// Section 8.6.3: temperature and humidity in one measurement, both of 14 bits, without heater. It is also what a reset
 /// sets, so that a loss of power changes nothing.
@@ -93,18 +96,7 @@ impl<I: I2c, D: DelayNs> Hdc1080<I, D> {
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay };
-        for (register, expected, whose) in IDENTITIES {
-            let mut bytes = [0; 2];
-            part.i2c
-                .write_read(address, &[register], &mut bytes)
-                .map_err(|error| Fault::i2c(error, &format!("reading the {whose} register {register:#04x}")))?;
-            let found = u16::from_be_bytes(bytes);
-            if found != expected {
-                return Err(Fault::wrong_chip(format!(
-                    "the {whose} register {register:#04x} holds {found:#06x}, expected {expected:#06x}"
-                )));
-            }
-        }
+        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
         let [high, low] = CONFIGURATION.to_be_bytes();
         part.i2c
             .write(address, &[CONFIG, high, low])

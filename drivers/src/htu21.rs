@@ -36,6 +36,7 @@ pub static DRIVER: Driver = Driver {
     source: "drivers in use (Linux, Gobot) and parts of HPC199",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x40] }],
+    identity: &[],
     example: "\
 - id: climate
   driver: htu21

@@ -31,6 +31,7 @@ pub static DRIVER: Driver = Driver {
     source: "Linux, Documentation/hwmon/sysfs-interface.rst",
     role: Role::Sensor,
     attachments: &[Attachment::Kernel(KernelClass::Hwmon)],
+    identity: &[],
     example: "\
 - id: case
   driver: hwmon

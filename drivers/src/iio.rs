@@ -37,6 +37,7 @@ pub static DRIVER: Driver = Driver {
     source: "Linux, Documentation/ABI/testing/sysfs-bus-iio and Documentation/iio/iio_devbuf.rst",
     role: Role::Sensor,
     attachments: &[Attachment::Kernel(KernelClass::Iio)],
+    identity: &[],
     example: "\
 - id: room
   driver: iio

@@ -18,6 +18,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::{self, Identity};
 use crate::options::limits::{choice, limited};
 use crate::options::read;
 use crate::port::{Delay, Wire};
@@ -38,6 +39,7 @@ pub static DRIVER: Driver = Driver {
     attachments: &[Attachment::I2c {
         addresses: &[0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
     }],
+    identity: &IDENTITIES,
     example: "\
 - id: battery
   driver: ina226
@@ -70,10 +72,10 @@ const FLAGS: u8 = 0x06;
 const MANUFACTURER: u8 = 0xFE;
 const DIE: u8 = 0xFF;
 
-/// "Manufacturer ID" and "Die ID": what they hold, the latter with the revision in its lowest four bits.
-const TEXAS_INSTRUMENTS: u16 = 0x5449;
-const INA226: u16 = 0x2260;
-const REVISION: u16 = 0x000F;
+/// "Die ID", with the revision in its lowest four bits, and "Manufacturer ID": what they hold. In this order: 0xFE resets
+/// an HTU21, which can have the same address.
+const IDENTITIES: [Identity; 2] =
+    [Identity::word(DIE, 0xFFF0, &[0x2260]), Identity::word(MANUFACTURER, 0xFFFF, &[0x5449])];
 
 /// "Configuration Register": always reads so, above the averages.
 const FIXED: u16 = 0b0100 << 12;
@@ -194,18 +196,7 @@ impl<I: I2c, D: DelayNs> Ina226<I, D> {
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, options };
-        let found = part.read(MANUFACTURER, "reading the manufacturer ID register 0xfe")?;
-        if found != TEXAS_INSTRUMENTS {
-            return Err(Fault::wrong_chip(format!(
-                "the manufacturer ID register 0xfe holds {found:#06x}, expected {TEXAS_INSTRUMENTS:#06x}"
-            )));
-        }
-        let found = part.read(DIE, "reading the die ID register 0xff")?;
-        if found & !REVISION != INA226 {
-            return Err(Fault::wrong_chip(format!(
-                "the die ID register 0xff holds {found:#06x}, expected {INA226:#06x} but for its lowest four bits"
-            )));
-        }
+        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
         part.sleep()?;
         Ok(part)
     }

@@ -9,6 +9,7 @@
 
 pub mod actuator;
 pub mod analog;
+mod byte_registers;
 pub mod channel;
 mod checksum;
 pub mod described;
@@ -16,9 +17,11 @@ mod devices;
 pub mod driver;
 pub mod expander;
 pub mod fault;
+pub mod identity;
 pub mod options;
 pub mod port;
 pub mod reference;
+mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
@@ -28,6 +31,7 @@ pub mod ads1115;
 pub mod aht20;
 pub mod bh1750;
 pub mod bme280;
+pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
 pub mod ds18b20;
@@ -37,19 +41,23 @@ pub mod hwmon;
 pub mod iio;
 pub mod ina219;
 pub mod ina226;
+pub mod lis3dh;
 pub mod lm75;
 pub mod max31855;
+pub mod max31865;
 pub mod mcp23017;
 pub mod mcp3008;
 pub mod mcp4725;
 pub mod mcp9808;
 pub mod mhz19;
+pub mod mpu6050;
 pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
@@ -58,6 +66,7 @@ pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
 pub mod veml7700;
+pub mod vl53l0x;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +76,7 @@ pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
+pub use identity::Identity;
 pub use sensor::{Edge, EdgeSensor, EdgeSpec, Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
 pub use value::Value;
 
@@ -76,6 +86,7 @@ pub static DRIVERS: &[&Driver] = &[
     &aht20::DRIVER,
     &bh1750::DRIVER,
     &bme280::DRIVER,
+    &bme680::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
     &ds18b20::DRIVER,
@@ -85,19 +96,23 @@ pub static DRIVERS: &[&Driver] = &[
     &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &lis3dh::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
+    &max31865::DRIVER,
     &mcp23017::DRIVER,
     &mcp3008::DRIVER,
     &mcp4725::DRIVER,
     &mcp9808::DRIVER,
     &mhz19::DRIVER,
+    &mpu6050::DRIVER,
     &nmea_gps::DRIVER,
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
@@ -106,6 +121,7 @@ pub static DRIVERS: &[&Driver] = &[
     &tmp117::DRIVER,
     &tsl2591::DRIVER,
     &veml7700::DRIVER,
+    &vl53l0x::DRIVER,
 ];
 
 /// The driver of this name.

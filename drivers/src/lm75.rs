@@ -37,6 +37,7 @@ pub static DRIVER: Driver = Driver {
     source: "NXP, LM75A, revision 04",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F] }],
+    identity: &[],
     example: "\
 - id: board
   driver: lm75

@@ -37,6 +37,7 @@ pub static DRIVER: Driver = Driver {
     source: "Maxim, 19-5793, revision 5",
     role: Role::Sensor,
     attachments: &[Attachment::Spi],
+    identity: &[],
     example: "\
 - id: oven
   driver: max31855

@@ -31,6 +31,7 @@ pub static DRIVER: Driver = Driver {
     source: "Microchip, DS20001952D",
     role: Role::Expander,
     attachments: &[Attachment::I2c { addresses: &[0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27] }],
+    identity: &[],
     example: "\
 - id: porch
   driver: mcp23017

@@ -32,6 +32,7 @@ pub static DRIVER: Driver = Driver {
     source: "Microchip, DS21295D",
     role: Role::Sensor,
     attachments: &[Attachment::Spi],
+    identity: &[],
     example: "\
 - id: soil
   driver: mcp3008

@@ -31,6 +31,7 @@ pub static DRIVER: Driver = Driver {
     source: "Microchip, DS22039D",
     role: Role::Actuator,
     attachments: &[Attachment::I2c { addresses: &[0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67] }],
+    identity: &[],
     example: "\
 - id: setpoint
   driver: mcp4725

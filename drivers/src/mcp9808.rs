@@ -14,6 +14,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
+use crate::identity::{self, Identity};
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
@@ -33,6 +34,7 @@ pub static DRIVER: Driver = Driver {
     source: "Microchip, DS25095A",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F] }],
+    identity: &IDENTITIES,
     example: "\
 - id: tank
   driver: mcp9808
@@ -58,10 +60,9 @@ const MANUFACTURER: u8 = 0x06;
 const DEVICE: u8 = 0x07;
 const RESOLUTION: u8 = 0x08;
 
-/// Section 5.1.4: Microchip.
-const MICROCHIP: u16 = 0x0054;
-/// Section 5.1.5: the upper byte is the device's, the lower one its revision.
-const MCP9808: u8 = 0x04;
+/// Section 5.1.4: Microchip. Section 5.1.5: the upper byte is the device's, the lower one its revision.
+const IDENTITIES: [Identity; 2] =
+    [Identity::word(MANUFACTURER, 0xFFFF, &[0x0054]), Identity::word(DEVICE, 0xFF00, &[0x0400])];
 
 /// Section 5.1.1: asleep.
 const SHUTDOWN: u16 = 1 << 8;
@@ -137,18 +138,7 @@ impl<I: I2c, D: DelayNs> Mcp9808<I, D> {
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, resolution: Resolution) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, resolution };
-        let found = part.read(MANUFACTURER, "reading the manufacturer ID register 0x06")?;
-        if found != MICROCHIP {
-            return Err(Fault::wrong_chip(format!(
-                "the manufacturer ID register 0x06 holds {found:#06x}, expected {MICROCHIP:#06x}"
-            )));
-        }
-        let found = part.read(DEVICE, "reading the device ID register 0x07")?;
-        if found.to_be_bytes()[0] != MCP9808 {
-            return Err(Fault::wrong_chip(format!(
-                "the device ID register 0x07 holds {found:#06x}, expected {MCP9808:#04x} in its upper byte"
-            )));
-        }
+        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
         part.sleep()?;
         Ok(part)
     }

@@ -30,6 +30,7 @@ pub static DRIVER: Driver = Driver {
     source: "Winsen, MH-Z19B user's manual",
     role: Role::Sensor,
     attachments: &[Attachment::Serial],
+    identity: &[],
     example: "\
 - id: air
   driver: mhz19

@@ -30,6 +30,7 @@ pub static DRIVER: Driver = Driver {
     source: "NMEA 0183, sentences GGA and RMC",
     role: Role::Sensor,
     attachments: &[Attachment::Serial],
+    identity: &[],
     example: "\
 - id: position
   driver: nmea-gps

@@ -31,6 +31,7 @@ pub static DRIVER: Driver = Driver {
     source: "NXP, PCA9685 revision 4",
     role: Role::Expander,
     attachments: &[Attachment::I2c { addresses: &ADDRESSES }],
+    identity: &[],
     example: "\
 - id: dimmers
   driver: pca9685

@@ -29,6 +29,7 @@ pub static DRIVER: Driver = Driver {
     source: "Plantower, PMS5003 series data manual, version 2.3",
     role: Role::Sensor,
     attachments: &[Attachment::Serial],
+    identity: &[],
     example: "\
 - id: dust
   driver: pms5003

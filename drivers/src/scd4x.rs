@@ -16,6 +16,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::read;
 use crate::port::{Delay, Wire};
+use crate::sensirion::{not_yet, words};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -32,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SCD4x, version 1.3",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x62] }],
+    identity: &[],
     example: "\
 - id: air
   driver: scd4x
@@ -113,11 +115,8 @@ impl<I: I2c, D: DelayNs> Scd4x<I, D> {
         for _ in 0..POLLS {
             let [status] = self.ask(DATA_READY, "asking for a result")?;
             if status & READY != 0 {
-                return self.ask(READ_MEASUREMENT, "reading the measurement").map_err(|fault| match fault.kind {
-                    // It acknowledged just now: it is there, and refuses to be read without a result (section 3.5.2).
-                    FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
-                    _ => fault,
-                });
+                // It refuses to be read without a result (section 3.5.2).
+                return self.ask(READ_MEASUREMENT, "reading the measurement").map_err(not_yet);
             }
             self.delay.delay_us(POLL_US);
         }
@@ -136,23 +135,10 @@ impl<I: I2c, D: DelayNs> Scd4x<I, D> {
         self.i2c.write(self.address, &command.to_be_bytes()).map_err(|error| Fault::i2c(error, doing))
     }
 
-    /// Words, each followed by its checksum (section 3.3).
     fn ask<const WORDS: usize>(&mut self, command: u16, doing: &str) -> Result<[u16; WORDS], Fault> {
         self.send(command, doing)?;
         self.delay.delay_us(READ_TIME_US);
-        let mut bytes = [0; 9];
-        let bytes = &mut bytes[..3 * WORDS];
-        self.i2c.read(self.address, bytes).map_err(|error| Fault::i2c(error, doing))?;
-        let mut words = [0; WORDS];
-        for (word, sent) in words.iter_mut().zip(bytes.chunks_exact(3)) {
-            let (value, sent) = ([sent[0], sent[1]], sent[2]);
-            let expected = crc8(value);
-            if sent != expected {
-                return Err(Fault::corrupt(format!("{doing}: the checksum is {sent:#04x}, expected {expected:#04x}")));
-            }
-            *word = u16::from_be_bytes(value);
-        }
-        Ok(words)
+        words(&mut self.i2c, self.address, doing)
     }
 }
 
@@ -201,11 +187,4 @@ fn celsius(word: u16) -> f64 {
 /// Relative humidity in % of a word (section 3.5.2).
 fn percent(word: u16) -> f64 {
     100.0 * f64::from(word) / 65_536.0
-}
-
-/// CRC-8 with polynomial 0x31, start 0xFF (section 3.11).
-fn crc8(word: [u8; 2]) -> u8 {
-    word.iter().fold(0xFF, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { (crc << 1) ^ 0x31 })
-    })
 }

@@ -32,6 +32,7 @@ pub static DRIVER: Driver = Driver {
     source: "the device's own manual",
     role: Role::Sensor,
     attachments: &[Attachment::Serial],
+    identity: &[],
     example: "\
 - id: shed
   driver: serial-lines

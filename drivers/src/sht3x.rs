@@ -11,11 +11,11 @@ mod tests;
 pub mod sim;
 
 use crate::channel::{Channel, Quantity, within};
-use crate::checksum::crc8;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::read;
 use crate::port::{Delay, Wire};
+use crate::sensirion::{not_yet, words};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -32,6 +32,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SHT3x-DIS, version 5",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x44, 0x45] }],
+    identity: &[],
     example: "\
 - id: climate
   driver: sht3x
@@ -66,9 +67,6 @@ const COMMAND_TIME_US: u32 = 2_000;
 const RESET_DETECTED: u16 = 1 << 4;
 /// The heater is on, the last command was refused, the checksum of what was written was wrong: none after a reset.
 const UNEXPECTED: u16 = 1 << 13 | 1 << 1 | 1 << 0;
-
-/// Section 4.12, table 20: what the checksum starts from.
-const CHECKSUM_START: u8 = 0xFF;
 
 /// Options of the `sht3x` driver.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -130,7 +128,7 @@ impl<I: I2c, D: DelayNs> Sht3x<I, D> {
         part.send(BREAK, "stopping periodic measurements")?;
         part.send(SOFT_RESET, "resetting")?;
         part.send(READ_STATUS, "asking for the status")?;
-        let [status] = part.receive("reading the status").map_err(|fault| match fault.kind {
+        let [status] = words(&mut part.i2c, address, "reading the status").map_err(|fault| match fault.kind {
             FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT3x: {fault}")),
             _ => fault,
         })?;
@@ -145,21 +143,6 @@ impl<I: I2c, D: DelayNs> Sht3x<I, D> {
         self.delay.delay_us(COMMAND_TIME_US);
         Ok(())
     }
-
-    /// Words, each followed by its checksum (section 4.12).
-    fn receive<const N: usize>(&mut self, doing: &str) -> Result<[u16; N], Fault> {
-        let mut groups = [[0; 3]; N];
-        self.i2c.read(self.address, groups.as_flattened_mut()).map_err(|error| Fault::i2c(error, doing))?;
-        let mut words = [0; N];
-        for (word, [high, low, sent]) in words.iter_mut().zip(groups) {
-            let expected = crc8(CHECKSUM_START, &[high, low]);
-            if sent != expected {
-                return Err(Fault::corrupt(format!("{doing}: the checksum is {sent:#04x}, expected {expected:#04x}")));
-            }
-            *word = u16::from_be_bytes([high, low]);
-        }
-        Ok(words)
-    }
 }
 
 impl<I: I2c + Send, D: DelayNs + Send> Sensor for Sht3x<I, D> {
@@ -168,11 +151,8 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Sht3x<I, D> {
             .write(self.address, &self.repeatability.command())
             .map_err(|error| Fault::i2c(error, "starting a measurement"))?;
         self.delay.delay_us(self.repeatability.time_us());
-        let [temperature, humidity] = self.receive("reading the measurement").map_err(|fault| match fault.kind {
-            // It acknowledged the command: it is there, and refuses to be read while it measures (section 4.4).
-            FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
-            _ => fault,
-        })?;
+        // Section 4.4: it refuses to be read while it measures.
+        let [temperature, humidity] = words(&mut self.i2c, self.address, "reading the measurement").map_err(not_yet)?;
         out.number(TEMPERATURE, within(celsius(temperature), &TEMPERATURE_RANGE, "a temperature in °C")?);
         out.number(HUMIDITY, percent(humidity));
         Ok(())

@@ -8,11 +8,12 @@ mod tests;
 pub mod sim;
 
 use crate::channel::{Channel, Quantity, within};
-use crate::checksum;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::Identity;
 use crate::options::read;
 use crate::port::{Delay, Wire};
+use crate::sensirion::{not_yet, words};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
@@ -29,6 +30,7 @@ pub static DRIVER: Driver = Driver {
     source: "Sensirion, Datasheet SHT4x, version 6.6",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x44, 0x45, 0x46] }],
+    identity: &IDENTITIES,
     example: "\
 - id: climate
   driver: sht4x
@@ -52,6 +54,8 @@ const HUMIDITY_RANGE: RangeInclusive<f64> = 0.0..=100.0;
 
 /// Section 4.5, table 8: read the serial number.
 const READ_SERIAL: u8 = 0x89;
+/// Section 4.5: it has no identity, but whatever gives a serial number of two words with right checksums is an SHT4x.
+const IDENTITIES: [Identity; 1] = [Identity::Words { command: READ_SERIAL, time_us: SERIAL_TIME_US, words: 2 }];
 /// Section 4.5, table 8: soft reset.
 const SOFT_RESET: u8 = 0x94;
 /// Section 3.1, table 5: longest time of a soft reset.
@@ -120,7 +124,7 @@ impl<I: I2c, D: DelayNs> Sht4x<I, D> {
         part.delay.delay_us(RESET_TIME_US);
         part.send(READ_SERIAL, "asking for the serial number")?;
         part.delay.delay_us(SERIAL_TIME_US);
-        part.receive("reading the serial number").map_err(|fault| match fault.kind {
+        words::<2>(&mut part.i2c, address, "reading the serial number").map_err(|fault| match fault.kind {
             FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT4x: {fault}")),
             _ => fault,
         })?;
@@ -130,31 +134,14 @@ impl<I: I2c, D: DelayNs> Sht4x<I, D> {
     fn send(&mut self, command: u8, doing: &str) -> Result<(), Fault> {
         self.i2c.write(self.address, &[command]).map_err(|error| Fault::i2c(error, doing))
     }
-
-    /// Two words, each followed by its checksum (section 4.3).
-    fn receive(&mut self, doing: &str) -> Result<[u16; 2], Fault> {
-        let mut bytes = [0; 6];
-        self.i2c.read(self.address, &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        let [a, b, crc_ab, c, d, crc_cd] = bytes;
-        for (word, sent) in [([a, b], crc_ab), ([c, d], crc_cd)] {
-            let expected = crc8(word);
-            if sent != expected {
-                return Err(Fault::corrupt(format!("{doing}: the checksum is {sent:#04x}, expected {expected:#04x}")));
-            }
-        }
-        Ok([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
-    }
 }
 
 impl<I: I2c + Send, D: DelayNs + Send> Sensor for Sht4x<I, D> {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
         self.send(self.repeatability.command(), "starting a measurement")?;
         self.delay.delay_us(self.repeatability.time_us());
-        let [temperature, humidity] = self.receive("reading the measurement").map_err(|fault| match fault.kind {
-            // It acknowledged the command: it is there, and refuses to be read while it measures (section 4.3).
-            FaultKind::Absent => Fault { kind: FaultKind::NotReady, ..fault },
-            _ => fault,
-        })?;
+        // Section 4.3: it refuses to be read while it measures.
+        let [temperature, humidity] = words(&mut self.i2c, self.address, "reading the measurement").map_err(not_yet)?;
         out.number(TEMPERATURE, within(celsius(temperature), &TEMPERATURE_RANGE, "a temperature in °C")?);
         out.number(HUMIDITY, percent(humidity));
         Ok(())
@@ -190,9 +177,4 @@ fn celsius(raw: u16) -> f64 {
 /// ends, where the section says to crop.
 fn percent(raw: u16) -> f64 {
     (-6.0 + 125.0 * f64::from(raw) / 65_535.0).clamp(*HUMIDITY_RANGE.start(), *HUMIDITY_RANGE.end())
-}
-
-/// CRC-8 with polynomial 0x31, start 0xFF (section 4.4, table 7).
-fn crc8(word: [u8; 2]) -> u8 {
-    checksum::crc8(0xFF, &word)
 }

@@ -22,6 +22,7 @@ pub static DRIVER: Driver = Driver {
     source: "Linux, GPIO character device",
     role: Role::Actuator,
     attachments: &[Attachment::OutputLine],
+    identity: &[],
     example: "\
 - id: pump
   driver: switch

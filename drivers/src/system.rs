@@ -30,6 +30,7 @@ pub static DRIVER: Driver = Driver {
     source: "Linux, Documentation/filesystems/proc.rst and Documentation/ABI/testing/sysfs-class-thermal",
     role: Role::Sensor,
     attachments: &[Attachment::Kernel(KernelClass::System)],
+    identity: &[],
     example: "\
 - id: computer
   driver: system

@@ -3,6 +3,7 @@
 mod conventions;
 mod faults;
 mod guide;
+mod identity;
 pub mod rig;
 mod round_trip;
 mod serial;

@@ -33,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Texas Instruments, SBOS397C",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x48, 0x49, 0x4A, 0x4B] }],
+    identity: &[],
     example: "\
 - id: cabinet
   driver: tmp102

@@ -13,6 +13,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::{self, Identity};
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
@@ -32,6 +33,7 @@ pub static DRIVER: Driver = Driver {
     source: "Texas Instruments, SNOSD82D",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x48, 0x49, 0x4A, 0x4B] }],
+    identity: &IDENTITIES,
     example: "\
 - id: water
   driver: tmp117
@@ -56,8 +58,7 @@ const CONFIG: u8 = 0x01;
 const IDENTITY: u8 = 0x0F;
 
 /// Section 7.6, device ID register: what bits 11 to 0 hold. The revision is above them.
-const TMP117_IDENTITY: u16 = 0x117;
-const IDENTITY_BITS: u16 = 0x0FFF;
+const IDENTITIES: [Identity; 1] = [Identity::word(IDENTITY, 0x0FFF, &[0x0117])];
 
 /// Section 7.6, configuration register: a conversion is done and was not read yet.
 const DATA_READY: u16 = 1 << 13;
@@ -137,12 +138,7 @@ impl<I: I2c, D: DelayNs> Tmp117<I, D> {
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, averages: Averages) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, averages };
-        let found = part.read(IDENTITY, "reading the identity register 0x0f")?;
-        if found & IDENTITY_BITS != TMP117_IDENTITY {
-            return Err(Fault::wrong_chip(format!(
-                "the identity register 0x0f holds {found:#06x}, expected {TMP117_IDENTITY:#05x} in its low 12 bits"
-            )));
-        }
+        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
         Ok(part)
     }
 

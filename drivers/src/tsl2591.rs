@@ -17,6 +17,7 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::{self, Identity};
 use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
@@ -36,6 +37,7 @@ pub static DRIVER: Driver = Driver {
     source: "ams, TSL2591 Datasheet, April 2013, and drivers in use",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x29] }],
+    identity: &IDENTITIES,
     example: "\
 - id: light
   driver: tsl2591
@@ -62,7 +64,7 @@ const DEVICE_ID: u8 = 0x12;
 const STATUS: u8 = 0x13;
 
 /// What the identity register holds.
-const IDENTITY: u8 = 0x50;
+const IDENTITIES: [Identity; 1] = [Identity::byte(COMMAND | DEVICE_ID, &[0x50])];
 /// Enable: powered and measuring, or off.
 const ON: u8 = 0b11;
 const OFF: u8 = 0;
@@ -201,12 +203,7 @@ impl<I: I2c, D: DelayNs> Tsl2591<I, D> {
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, options };
-        let [found] = part.read(DEVICE_ID, "reading the identity register 0x12")?;
-        if found != IDENTITY {
-            return Err(Fault::wrong_chip(format!(
-                "the identity register 0x12 holds {found:#04x}, expected {IDENTITY:#04x}"
-            )));
-        }
+        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
         Ok(part)
     }
 

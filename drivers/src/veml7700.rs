@@ -38,6 +38,7 @@ pub static DRIVER: Driver = Driver {
     source: "drivers in use, for Vishay's documents 84286 and 84323",
     role: Role::Sensor,
     attachments: &[Attachment::I2c { addresses: &[0x10] }],
+    identity: &[],
     example: "\
 - id: light
   driver: veml7700

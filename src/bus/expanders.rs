@@ -62,6 +62,14 @@ impl Bus for Expanded {
         self.board.i2c(bus, address)
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        self.board.i2c_buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        self.board.i2c_taken(bus, address)
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, settings: SpiSettings) -> Result<SpiPort, PortError> {
         self.board.spi(bus, chip_select, settings)
     }
@@ -70,6 +78,14 @@ impl Bus for Expanded {
         match line {
             LineName::Pin { expander, pin } => Ok(OutputPort(Box::new(self.take(expander, *pin)?))),
             _ => self.board.output(line),
+        }
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        match line {
+            // Nobody else knows of them.
+            LineName::Pin { .. } => Ok(None),
+            _ => self.board.line_holder(line),
         }
     }
 

@@ -44,6 +44,12 @@ pub trait Bus: Send + Sync {
     /// When there is no such bus, or no permission.
     fn i2c(&self, bus: u8, address: u8) -> Result<I2cPort, PortError>;
 
+    /// The numbers of the I2C buses that there are, in ascending order.
+    fn i2c_buses(&self) -> Vec<u8>;
+
+    /// The driver of the kernel that has the device at this address for itself, if one has.
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String>;
+
     /// One chip select of an SPI bus.
     ///
     /// # Errors
@@ -69,6 +75,12 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// When there is no kernel.
     fn kernel(&self) -> Result<KernelPort, PortError>;
+
+    /// Who has a line, by the name that the kernel knows, which may be empty; `None` if nobody has it.
+    ///
+    /// # Errors
+    /// When there is no such line, or no permission.
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError>;
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

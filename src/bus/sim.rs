@@ -162,6 +162,20 @@ impl Bus for Simulated {
         Ok(I2cPort(Box::new(self.i2c_bus(bus))))
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        let mut numbers: Vec<u8> = self.places().i2c.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    fn i2c_taken(&self, _bus: u8, _address: u8) -> Option<String> {
+        None
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        Ok(self.placed(line).taken.load(Ordering::Acquire).then(|| "halyard".to_owned()))
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, _settings: SpiSettings) -> Result<SpiPort, PortError> {
         Ok(SpiPort(Box::new(self.spi_slot(bus, chip_select))))
     }

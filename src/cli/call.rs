@@ -1,6 +1,7 @@
 //! `halyard call`: an actuator is driven through the broker, and the result is waited for.
 
-use super::{Failure, File, Output, code, print, span};
+use super::broker::Broker;
+use super::{Failure, Output, code, print, span, wait};
 use crate::acting::command::wanted;
 use crate::mqtt::{Client, Event, Limits, Outbox, Outgoing, Settings, Topics};
 use bytes::Bytes;
@@ -24,11 +25,8 @@ pub(super) struct Call {
     /// How long to wait for the result
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "5s")]
     timeout: Duration,
-    /// The broker, instead of the configuration's
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
     #[command(flatten)]
-    file: File,
+    broker: Broker,
     #[command(flatten)]
     output: Output,
 }
@@ -45,32 +43,10 @@ impl Call {
             let message = format!("{:?} is not AGENT/ACTUATOR: ids are a-z, 0-9, _ and -", self.target);
             return Err(Failure::new(code::USAGE, message));
         }
-        let (settings, base) = self.broker()?;
+        let (settings, base) = self.broker.settings("call")?;
         let topics = Topics::new(base, agent);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::new(code::FAILED, error))?;
-        let result = runtime.block_on(self.ask(&settings, &topics, actuator, &value))?;
+        let result = wait(self.ask(&settings, &topics, actuator, &value))??;
         self.tell(&result)
-    }
-
-    /// The way to the broker, and the first topic level.
-    fn broker(&self) -> Result<(Settings, String), Failure> {
-        let client = format!("halyard-call-{:016x}", fastrand::u64(..));
-        let (mut settings, base) = match (&self.url, &self.file.config) {
-            // A broker named on the command line needs no configuration, but one that is named too has the rest.
-            (Some(url), None) => (Settings::new(vec![url.clone()], client.clone()), "halyard".to_owned()),
-            _ => {
-                let file = self.file.find()?;
-                let config = crate::config::load(&file)
-                    .map_err(|report| Failure::new(code::CONFIGURATION, report.to_string().trim_end()))?;
-                (config.mqtt, config.base)
-            }
-        };
-        if let Some(url) = &self.url {
-            settings.urls = vec![url.clone()];
-        }
-        settings.client_id = client;
-        Ok((settings, base))
     }
 
     async fn ask(

@@ -43,7 +43,8 @@ fn problems(report: Option<&Report>) -> serde_json::Value {
     report.findings.iter().map(problem).collect()
 }
 
-fn contents(config: &Config) -> String {
+/// How many of what there are.
+pub(super) fn contents(config: &Config) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     format!("{}, {}", count(config.sensors.len(), "sensor"), count(config.actuators.len(), "actuator"))
 }

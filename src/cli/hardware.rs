@@ -1,6 +1,6 @@
 //! `halyard read`, `set` and `safe`: straight to the hardware, without a broker and without a running agent.
 
-use super::{Failure, Hardware, code, print};
+use super::{Failure, Hardware, code, print, wait};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
 use crate::acting::gate::{Action, Gate, Outcome, Rules};
 use crate::bus::Bus;
@@ -10,7 +10,6 @@ use crate::sensing::{Shape, json_of, wire};
 use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -233,14 +232,4 @@ fn exit_code(fault: &Fault) -> u8 {
         FaultKind::Denied => code::PERMISSION,
         _ => code::UNAVAILABLE,
     }
-}
-
-/// Runs `work` to its end on a runtime of its own.
-fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
-    let result = runtime.block_on(work);
-    // A driver that never returns must not keep the process.
-    runtime.shutdown_background();
-    Ok(result)
 }

@@ -327,6 +327,11 @@ impl Link {
             (Operation::Connect(_), Ok(())) => self.connected(),
             (Operation::Connect(_), Err(error)) => {
                 self.failures += 1;
+                // What a broker of MQTT 3.1.1 says, which the library does not show.
+                let error = match &error {
+                    paho_mqtt::Error::ConnectReturn(code) => code.to_string(),
+                    other => other.to_string(),
+                };
                 let why = format!("{}: {error}", self.ways[self.way].url);
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);

@@ -151,6 +151,18 @@ impl Bus for Gated {
         self.bus.i2c(bus, address)
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        self.bus.i2c_buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        self.bus.i2c_taken(bus, address)
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        self.bus.line_holder(line)
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, settings: SpiSettings) -> Result<SpiPort, PortError> {
         self.bus.spi(bus, chip_select, settings)
     }

@@ -128,6 +128,18 @@ impl Bus for Wired {
         Ok(I2cPort(Box::new(Struck { inner: self.simulated.i2c_bus(bus), control: self.control.clone() })))
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        self.simulated.i2c_buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        self.simulated.i2c_taken(bus, address)
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        self.simulated.line_holder(line)
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, _settings: SpiSettings) -> Result<SpiPort, PortError> {
         self.control.wait();
         let inner = self.simulated.spi_slot(bus, chip_select);

@@ -162,7 +162,12 @@ impl Chips {
     pub fn expander(&self) -> Expander {
         fs::write("/sys/bus/i2c/devices/i2c-1/new_device", "pcf8574 0x20").unwrap();
         wait_until("GPIO chip", || Path::new("/dev/gpiochip0").exists());
-        Expander(self.folder.path().join("pcf8574.log"))
+        Expander(self.log("pcf8574"))
+    }
+
+    /// Where what was written to a part is noted, from the first time on.
+    pub fn log(&self, part: &str) -> PathBuf {
+        self.folder.path().join(format!("{part}.log"))
     }
 }
 

@@ -76,8 +76,8 @@ fn transcript() {
     bus.record();
     sampled(&rig).unwrap();
     let expected = [
-        "40 W fe · R 54 49",
         "40 W ff · R 10 50",
+        "40 W fe · R 54 49",
         "40 W 02 10 00", // 0 0 0 1 0 0 00: both, 14 bits each
         "40 W 00",
         "40 no acknowledge", // not yet
@@ -113,8 +113,8 @@ fn loss_of_power_is_survived() {
 #[test]
 fn parts_are_known_by_both_identities() {
     for (identities, expected) in [
-        ([0x5449, 0x1000], "the device register 0xff holds 0x1000, expected 0x1050"), // an HDC1000
-        ([0x5448, 0x1050], "the manufacturer register 0xfe holds 0x5448, expected 0x5449"),
+        ([0x5449, 0x1000], "the identity register 0xff holds 0x1000, expected 0x1050"), // an HDC1000
+        ([0x5448, 0x1050], "the identity register 0xfe holds 0x5448, expected 0x5449"),
     ] {
         let fault = sampled(&rig(Model::with_identities(identities))).unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));

@@ -82,8 +82,8 @@ fn transcript() {
     assert!(close(&found, [12.0, -0.5, -6.0]), "{found:?}");
     sensor.halt().unwrap();
     let expected = [
-        "40 W fe · R 54 49",
         "40 W ff · R 22 60",
+        "40 W fe · R 54 49",
         "40 W 00 43 20", // 0100 001 100 100 000: four averages of 1.1 ms, asleep
         "40 W 05 08 00",
         "40 W 00 43 23", // shunt and bus, once
@@ -140,8 +140,8 @@ fn parts_are_known_by_their_identity() {
     assert_eq!(open([0x5449, 0x2260]), Ok(()));
     assert_eq!(open([0x5449, 0x2261]), Ok(()), "a later revision");
     for (identity, expected) in [
-        ([0x5449, 0x2270], "the die ID register 0xff holds 0x2270, expected 0x2260 but for its lowest four bits"),
-        ([0x0000, 0x2260], "the manufacturer ID register 0xfe holds 0x0000, expected 0x5449"),
+        ([0x5449, 0x2270], "the identity register 0xff holds 0x2270, expected 0x2260 in the bits 0xfff0"),
+        ([0x0000, 0x2260], "the identity register 0xfe holds 0x0000, expected 0x5449"),
     ] {
         let fault = open(identity).unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));

@@ -130,8 +130,8 @@ fn parts_are_known_by_their_identity() {
     assert!(open([0x0054, 0x0400], false).1.is_ok());
     assert!(open([0x0054, 0x0401], false).1.is_ok(), "a later revision");
     for (identity, expected) in [
-        ([0x0054, 0x0201], "the device ID register 0x07 holds 0x0201, expected 0x04 in its upper byte"), // an MCP9804
-        ([0x0049, 0x0400], "the manufacturer ID register 0x06 holds 0x0049, expected 0x0054"),
+        ([0x0054, 0x0201], "the identity register 0x07 holds 0x0201, expected 0x0400 in the bits 0xff00"), // an MCP9804
+        ([0x0049, 0x0400], "the identity register 0x06 holds 0x0049, expected 0x0054"),
     ] {
         let fault = open(identity, false).1.err().unwrap();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));

@@ -1,7 +1,6 @@
 //! Model of the SHT3x: commands, status register, single and periodic measurements, their times, checksums.
 
-use super::CHECKSUM_START;
-use crate::checksum::crc8;
+use crate::sensirion::with_checksum;
 use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
@@ -86,10 +85,7 @@ impl I2cPart for Model {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
         let (_, words) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
-        let bytes = words.into_iter().flat_map(|word| {
-            let [high, low] = word.to_be_bytes();
-            [high, low, crc8(CHECKSUM_START, &[high, low])]
-        });
+        let bytes = words.into_iter().flat_map(with_checksum);
         // Whoever reads on reads ones.
         buffer.iter_mut().zip(bytes.chain(std::iter::repeat(0xFF))).for_each(|(to, from)| *to = from);
         Ok(())

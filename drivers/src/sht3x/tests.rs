@@ -1,5 +1,6 @@
 use super::sim::Model;
 use super::*;
+use crate::sensirion::with_checksum;
 use crate::sim::{I2cPart, Nack, SharedPart};
 use crate::tests::rig::{Rig, sample};
 use embedded_hal::i2c::I2c;
@@ -62,7 +63,7 @@ fn checksums_of_the_datasheet_and_of_recordings() {
         ([98, 50], 170),
         ([110, 68], 64),
     ] {
-        assert_eq!(crc8(CHECKSUM_START, &word), sent, "{word:?}");
+        assert_eq!(with_checksum(u16::from_be_bytes(word))[2], sent, "{word:?}");
     }
 }
 
@@ -125,7 +126,7 @@ fn what_says_nothing_of_its_reset_is_no_sht3x() {
     // No reset, the heater on, the reset refused.
     for status in [[0x80, 0x00], [0xA0, 0x10], [0x80, 0x12]] {
         let mut part = recorded();
-        part.0[0].1 = vec![status[0], status[1], crc8(CHECKSUM_START, &status)];
+        part.0[0].1 = with_checksum(u16::from_be_bytes(status)).to_vec();
         let fault = sampled(&rig(part)).unwrap_err();
         assert_eq!(fault.kind, FaultKind::WrongChip);
         let word = u16::from_be_bytes(status);

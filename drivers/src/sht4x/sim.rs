@@ -1,6 +1,7 @@
 //! Model of the SHT4x: commands, conversion times, checksums.
 
-use super::{READ_SERIAL, Repeatability, SOFT_RESET, crc8};
+use super::{READ_SERIAL, Repeatability, SOFT_RESET};
+use crate::sensirion::with_checksum;
 use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
@@ -56,11 +57,10 @@ impl I2cPart for Model {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        let (_, [a, b]) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
-        let [a, b] = [a.to_be_bytes(), b.to_be_bytes()];
-        let bytes = [a[0], a[1], crc8(a), b[0], b[1], crc8(b)];
+        let (_, words) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
+        let bytes = words.into_iter().flat_map(with_checksum);
         // Whoever reads on reads ones.
-        buffer.iter_mut().zip(bytes.into_iter().chain(std::iter::repeat(0xFF))).for_each(|(to, from)| *to = from);
+        buffer.iter_mut().zip(bytes.chain(std::iter::repeat(0xFF))).for_each(|(to, from)| *to = from);
         Ok(())
     }
 }

@@ -131,7 +131,7 @@ fn parts_are_known_by_their_identity() {
     assert_eq!(sampled(0x2117, 0x2420, 0x0C80), Ok(vec![25.0]), "a TMP119");
     let fault = sampled(0x1116, 0x2420, 0x0C80).unwrap_err(); // a TMP116
     assert_eq!(fault.kind, FaultKind::WrongChip);
-    assert_eq!(fault.message, "the identity register 0x0f holds 0x1116, expected 0x117 in its low 12 bits");
+    assert_eq!(fault.message, "the identity register 0x0f holds 0x1116, expected 0x0117 in the bits 0x0fff");
 }
 
 #[test]

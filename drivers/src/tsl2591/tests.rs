@@ -164,7 +164,7 @@ fn loss_of_power_is_not_ready() {
 #[test]
 fn parts_are_known_by_their_identity() {
     let fault = Options::default().open(rig(Model::with_register(0x12, 0x0A)).wire()).err().unwrap();
-    let expected = "the identity register 0x12 holds 0x0a, expected 0x50";
+    let expected = "the identity register 0xb2 holds 0x0a, expected 0x50";
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));
 }
 

@@ -22,6 +22,14 @@ pub(super) fn output(line: &LineName) -> Result<OutputPort, PortError> {
     Ok(OutputPort(Box::new(Output { request, offset: place.offset, driven: false })))
 }
 
+/// Who has a line, as the kernel knows it.
+pub(super) fn holder(line: &LineName) -> Result<Option<String>, PortError> {
+    let place = Place::find(line)?;
+    let info = Chip::from_path(&place.chip).and_then(|chip| chip.line_info(place.offset));
+    let info = info.map_err(|error| fault(&error))?;
+    Ok(info.used.then_some(info.consumer))
+}
+
 struct Output {
     request: Request,
     offset: u32,

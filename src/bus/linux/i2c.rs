@@ -6,7 +6,9 @@ use halyard_drivers::FaultKind;
 use halyard_drivers::port::{I2cPort, PortError};
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 
 /// Opens `/dev/i2c-<bus>` for one device.
 pub(super) fn open(bus: u8, lock: BusLock) -> Result<I2cPort, PortError> {
@@ -31,6 +33,11 @@ impl I2c for Device {
     fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), PortError> {
         if operations.is_empty() {
             return Ok(()); // the kernel would call no messages at all an invalid argument
+        }
+        if let [Operation::Write([])] = operations
+            && !self.sends_addresses_alone()
+        {
+            return Err(PortError::new(FaultKind::Rejected, "this adapter cannot send an address alone"));
         }
         if operations.windows(2).any(|pair| is_read(&pair[0]) == is_read(&pair[1])) {
             return self.merged(address, operations);
@@ -81,7 +88,7 @@ impl Device {
         match error.raw_os_error() {
             // Most adapters answer ENXIO; the Raspberry Pi's (i2c-bcm2835) answers EREMOTEIO.
             Some(code @ (libc::ENXIO | libc::EREMOTEIO)) => errno::named(FaultKind::Absent, "no acknowledge", code),
-            Some(libc::EBUSY) => match self.kernel_driver(address) {
+            Some(libc::EBUSY) => match kernel_driver(self.bus, address) {
                 Some(driver) => PortError::new(
                     FaultKind::Bus,
                     format!("the kernel's own driver {driver} has the device at this address (EBUSY)"),
@@ -94,10 +101,30 @@ impl Device {
         }
     }
 
-    fn kernel_driver(&self, address: u8) -> Option<String> {
-        let link = format!("/sys/bus/i2c/devices/{}-{address:04x}/driver", self.bus);
-        Some(std::fs::read_link(link).ok()?.file_name()?.to_string_lossy().into_owned())
+    /// Whether the adapter can do what SMBus calls a quick write (linux/i2c.h). Without it, some hang when they try.
+    fn sends_addresses_alone(&self) -> bool {
+        const I2C_FUNCS: libc::c_ulong = 0x0705;
+        const I2C_FUNC_SMBUS_QUICK: libc::c_ulong = 0x0001_0000;
+        let Ok(file) = File::open(format!("/dev/i2c-{}", self.bus)) else { return false };
+        let mut functions: libc::c_ulong = 0;
+        // SAFETY: the request writes one unsigned long, which `functions` is.
+        let result = unsafe { libc::ioctl(file.as_raw_fd(), I2C_FUNCS as _, &raw mut functions) };
+        result >= 0 && functions & I2C_FUNC_SMBUS_QUICK != 0
     }
+}
+
+/// The driver of the kernel that has this device, if one has.
+pub(super) fn kernel_driver(bus: u8, address: u8) -> Option<String> {
+    let link = format!("/sys/bus/i2c/devices/{bus}-{address:04x}/driver");
+    Some(std::fs::read_link(link).ok()?.file_name()?.to_string_lossy().into_owned())
+}
+
+/// The numbers of all `/dev/i2c-N`.
+pub(super) fn buses() -> Vec<u8> {
+    let names = std::fs::read_dir("/dev").into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut numbers: Vec<u8> = names.filter_map(|name| name.to_str()?.strip_prefix("i2c-")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn is_read(operation: &Operation<'_>) -> bool {

@@ -38,6 +38,14 @@ impl Bus for Linux {
         i2c::open(bus, self.i2c.of(bus))
     }
 
+    fn i2c_buses(&self) -> Vec<u8> {
+        i2c::buses()
+    }
+
+    fn i2c_taken(&self, bus: u8, address: u8) -> Option<String> {
+        i2c::kernel_driver(bus, address)
+    }
+
     fn spi(&self, bus: u8, chip_select: u8, settings: SpiSettings) -> Result<SpiPort, PortError> {
         spi::open(bus, chip_select, settings, self.spi.of(bus))
     }
@@ -48,6 +56,10 @@ impl Bus for Linux {
 
     fn kernel(&self) -> Result<KernelPort, PortError> {
         Ok(KernelPort { files: Box::new(kernel::Files::new("/")), rounds: self.rounds.clone() })
+    }
+
+    fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
+        gpio::holder(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
