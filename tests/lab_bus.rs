@@ -8,8 +8,8 @@ use embedded_hal::i2c::{I2c, Operation};
 use embedded_hal::spi::{self, MODE_0, MODE_3, SpiDevice};
 use gpiocdev::line::Direction;
 use halyard::bus::{Bus, Edges, Linux};
-use halyard::config::LineName;
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, Pull, SpiPort, SpiSettings};
+use halyard::config::{LineName, PwmName};
+use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, Pull, PwmOutput, SpiPort, SpiSettings};
 use halyard_drivers::{Edge, FaultKind};
 use lab::{Outside, command, in_guest, knob, wait_until};
 use std::process::Command;
@@ -239,6 +239,32 @@ fn outputs() {
     });
 }
 
+/// Lines of a chip that says that it is a Raspberry Pi's, some of them with other names than their numbers.
+#[test]
+fn lines_of_a_header() {
+    in_guest("lines_of_a_header", "", || {
+        let bus = Linux::new();
+        assert!(message(bus.output(&LineName::Header(11))).contains("no Raspberry Pi"));
+        command("lab-gpio", &["create", "expander", "--lines", "8", "--names", "GPIO4"]);
+        let chip = ["create", "header", "--lines", "54", "--label", "pinctrl-bcm2835", "--names", "ID_SDA,ID_SCL,SDA1"];
+        assert_eq!(command("lab-gpio", &chip).trim(), "/dev/gpiochip1");
+        for (line, offset) in [(LineName::Header(11), 17), (name("GPIO2"), 2), (name("GPIO27"), 27), (name("SDA1"), 2)]
+        {
+            let mut port = bus.output(&line).unwrap();
+            port.set_high().unwrap();
+            assert_eq!(command("lab-gpio", &["value", &format!("gpiochip1:{offset}")]).trim(), "1", "{line}");
+            let taken = message(bus.output(&LineName::Offset { chip: "gpiochip1".to_owned(), offset }));
+            assert!(taken.contains("in use by \"halyard\""), "{taken}");
+            port.set_low().unwrap();
+        }
+        // A name that there is comes first.
+        bus.output(&name("GPIO4")).unwrap().set_high().unwrap();
+        assert_eq!(command("lab-gpio", &["value", "gpiochip1:4"]).trim(), "0");
+        assert_eq!(message(bus.output(&name("GPIO28"))), "there is no line GPIO28: is it GPIO4?");
+        assert!(message(bus.output(&LineName::Header(6))).contains("ground"));
+    });
+}
+
 #[test]
 fn lines_that_cannot_be_had() {
     in_guest("lines_that_cannot_be_had", GPIO, || {
@@ -373,5 +399,67 @@ fn a_chip_goes_and_comes_back() {
             Outside::of(17).pull(true);
             assert!(next(&mut edges).await.unwrap().high);
         });
+    });
+}
+
+/// What a channel of the simulated PWM chip gives: period and high time in ns, whether it is on, and how often it was set.
+fn given(channel: u32) -> (u64, u64, bool, u32) {
+    let text = std::fs::read_to_string(format!("/sys/kernel/debug/labpwm/pwm{channel}")).unwrap();
+    let words: Vec<_> = text.split_whitespace().collect();
+    let [period, high, on, "normal", changes] = words[..] else { unreachable!("{text}") };
+    (period.parse().unwrap(), high.parse().unwrap(), on == "1", changes.parse().unwrap())
+}
+
+fn channel(number: u32) -> PwmName {
+    PwmName::Channel { chip: "pwmchip0".to_owned(), channel: number }
+}
+
+#[test]
+fn pwm() {
+    in_guest("pwm", "", || {
+        let bus = Linux::new();
+        let found = given(0);
+        let mut port = bus.pwm(&channel(0)).unwrap();
+        assert_eq!((given(0), port.found().unwrap()), (found, None), "opening it changes nothing");
+        // A period that is longer than what there was, then shorter ones, then another width.
+        for (period, high) in [(20_000_000, 1_500_000), (40_000, 30_000), (40_000, 0), (40_000, 40_000), (1_000_000, 1)]
+        {
+            let before = given(0);
+            port.pulses(period, high).unwrap();
+            let (given_period, given_high, on, changes) = given(0);
+            assert_eq!((given_period, given_high, on), (period, high, true));
+            assert_eq!(port.found().unwrap(), Some((period, high)));
+            assert!(changes - before.3 <= 3, "{before:?}");
+        }
+        let changes = given(0).3;
+        port.pulses(1_000_000, 1).unwrap();
+        assert_eq!(given(0).3, changes, "nothing to change");
+        assert!(message(bus.pwm(&channel(0))).contains("in use by \"halyard\""));
+
+        std::fs::write("/sys/kernel/debug/labpwm/fail", "1").unwrap();
+        let error = port.pulses(1_000_000, 500_000).unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (FaultKind::Bus, "Input/output error (EIO)"));
+        std::fs::write("/sys/kernel/debug/labpwm/min_ns", "10000").unwrap();
+        assert_eq!(port.pulses(5_000, 1).unwrap_err().kind, FaultKind::Rejected);
+        port.pulses(20_000, 10_000).unwrap();
+
+        // Let go, it goes on; who opens it then finds it so.
+        drop(port);
+        let left = given(0);
+        assert_eq!((left.0, left.1, left.2), (20_000, 10_000, true));
+        let mut port = bus.pwm(&channel(0)).unwrap();
+        assert_eq!((port.found().unwrap(), given(0)), (Some((20_000, 10_000)), left));
+
+        assert_eq!(message(bus.pwm(&channel(2))), "pwmchip0 has 2 channels, from 0: there is no 2");
+        let none = PwmName::Channel { chip: "pwmchip7".to_owned(), channel: 0 };
+        assert!(message(bus.pwm(&none)).starts_with("there is no pwmchip7"));
+        assert!(message(bus.pwm(&PwmName::Line(name("GPIO18")))).contains("name a channel"));
+        let stranger = || {
+            // SAFETY: no memory is involved. Rights to files go with the user of each thread.
+            unsafe { libc::setfsuid(65_534) };
+            message(Linux::new().pwm(&channel(1)))
+        };
+        let denied = std::thread::spawn(stranger).join().unwrap();
+        assert!(denied.contains("no permission") && denied.contains("group gpio"), "{denied}");
     });
 }

@@ -53,6 +53,19 @@ fn right_files_are_accepted() {
     }
 }
 
+/// What is shipped is right, for the schema and for the agent.
+#[test]
+fn examples_are_accepted() {
+    let schema = Checked::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        schema.accepts(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        halyard::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
+
 #[test]
 fn wrong_files_are_refused() {
     let schema = Checked::new();

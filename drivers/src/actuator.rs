@@ -1,11 +1,13 @@
 //! What an actuator is to the agent.
 
+use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::Wire;
-use crate::sim::Part;
+use crate::port::{EdgeInput, ModbusSettings, Wire};
+use crate::sim::{Part, Pwm};
 use crate::value::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// What can be asked of an actuator.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +23,23 @@ pub enum Control {
         /// Unit, if it has one.
         unit: Option<&'static str>,
     },
+    /// How strong something is, from 0 to 100 %: 0 is off, and on is what it was when it was last on, 100 at first.
+    Level(Appearance),
 }
+
+/// What people take an actuator with a level for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appearance {
+    /// A lamp: its level is its brightness.
+    Light,
+    /// A fan: its level is its speed.
+    Fan,
+    /// Anything else.
+    Plain,
+}
+
+/// Highest level in %.
+pub const FULL: f64 = 100.0;
 
 impl Control {
     /// What `safe: off` and an actuator without a value of its own mean.
@@ -31,11 +49,17 @@ impl Control {
             Self::Switch => Value::Switch(false),
             // Not clamp(), which panics if a range is the wrong way round.
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
+            Self::Level(_) => Value::Number(0.0),
         }
     }
 }
 
-/// An actuator. Its methods block: they run on workers only.
+/// An actuator. Its methods block: they run on workers only, one at a time.
+///
+/// Some take their time for what they are told: a lamp that fades, a blind that drives. Such a one does not wait in
+/// [`apply`](Self::apply). It takes the first step there, gives the state that it has then, and is called for every further
+/// step, as [`next`](Self::next) says. Whatever it is told meanwhile replaces what it was at.
+/// On its way from off, or to it, its state is never that of off: it is on until it is off.
 pub trait Actuator: Send {
     /// Drives it and gives the state in effect: read back where the hardware allows it.
     ///
@@ -49,6 +73,41 @@ pub trait Actuator: Send {
     /// # Errors
     /// A [`Fault`].
     fn read(&mut self) -> Result<Option<Value>, Fault>;
+
+    /// As [`apply`](Self::apply), but at once and whole, for safety: without a fade, without a limit of speed.
+    ///
+    /// # Errors
+    /// A [`Fault`]: the state is not known then.
+    fn apply_at_once(&mut self, value: &Value) -> Result<Value, Fault> {
+        self.apply(value)
+    }
+
+    /// How long from now it wants to be called for its next step; `None` if there is none. Returns at once.
+    fn next(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Takes a step, in milliseconds. Gives the state if it is another one, and it is time to tell.
+    ///
+    /// # Errors
+    /// A [`Fault`]. After one that is [tried again](crate::Next::TryAgain) the state stands; after others it is not known.
+    fn advance(&mut self) -> Result<Option<Value>, Fault> {
+        Ok(None)
+    }
+
+    /// What it measures beside its state, by name, as far as it is known. Returns at once.
+    fn readings(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+}
+
+/// What an actuator measures beside its state: another key of it.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The connection that it takes: it is there if this is.
+    pub connection: &'static str,
+    /// What it is; its name is the key.
+    pub channel: Channel,
 }
 
 /// A configured actuator.
@@ -56,12 +115,28 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What can be asked of it.
     fn control(&self) -> Control;
 
+    /// What it measures beside its state.
+    fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
+
     /// Opens it without changing its state.
     ///
     /// # Errors
     /// A [`Fault`]: absent, another part, a failed transfer.
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault>;
 
+    /// How its Modbus line is set up, if it is on one.
+    fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
+
     /// The register-level model of the part; `None` if it is only a line.
     fn simulate(&self) -> Option<Box<dyn Part>>;
+
+    /// The edges that the part gives by itself while its PWM channel gives `signal`; `None` if it gives none.
+    fn simulate_edges(&self, signal: &Pwm) -> Option<Box<dyn EdgeInput>> {
+        let _ = signal;
+        None
+    }
 }

@@ -78,7 +78,7 @@ impl Described {
 }
 
 /// Units are static, since all but these are. Each text is kept once, for as long as the program runs.
-fn lasting(text: &str) -> &'static str {
+pub(crate) fn lasting(text: &str) -> &'static str {
     static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = texts.get(text) {

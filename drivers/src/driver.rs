@@ -28,6 +28,10 @@ pub enum Attachment {
     Pwm,
     /// `device`: what the kernel drives by itself.
     Kernel(KernelClass),
+    /// `bus: i2c-N` and any `address`: a device that the configuration describes. Several stanzas can share it.
+    Described,
+    /// `port` or `host`, and `address`: a Modbus device. Several stanzas can share it.
+    Modbus,
     /// Several connections at once, each under a key of its own.
     Several(&'static [Member]),
 }

@@ -15,6 +15,7 @@ mod checksum;
 pub mod described;
 mod devices;
 pub mod driver;
+mod duty;
 pub mod expander;
 pub mod fault;
 pub mod identity;
@@ -35,12 +36,14 @@ pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
 pub mod ds18b20;
+pub mod fan;
 pub mod hdc1080;
 pub mod htu21;
 pub mod hwmon;
 pub mod iio;
 pub mod ina219;
 pub mod ina226;
+pub mod light;
 pub mod lis3dh;
 pub mod lm75;
 pub mod max31855;
@@ -55,8 +58,12 @@ pub mod nmea_gps;
 pub mod pca9685;
 pub mod pcf8574;
 pub mod pms5003;
+pub mod pwm;
+pub mod register;
+pub mod registers;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
@@ -71,7 +78,7 @@ pub mod vl53l0x;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Control};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
@@ -90,12 +97,14 @@ pub static DRIVERS: &[&Driver] = &[
     &bmp388::DRIVER,
     &digital_input::DRIVER,
     &ds18b20::DRIVER,
+    &fan::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
     &hwmon::DRIVER,
     &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &light::DRIVER,
     &lis3dh::DRIVER,
     &lm75::DRIVER,
     &max31855::DRIVER,
@@ -110,8 +119,12 @@ pub static DRIVERS: &[&Driver] = &[
     &pca9685::DRIVER,
     &pcf8574::DRIVER,
     &pms5003::DRIVER,
+    &pwm::DRIVER,
+    &register::DRIVER,
+    &registers::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &servo::DRIVER,
     &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,

@@ -7,6 +7,7 @@ pub use kernel::{KernelFiles, KernelPort, Space, Stream, number};
 pub use rounds::{Rounds, Seat};
 
 use crate::fault::FaultKind;
+use crate::sensor::Edge;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
 use embedded_hal::{delay, digital};
@@ -154,6 +155,72 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+/// The tables of a Modbus device (MODBUS Application Protocol Specification V1.1b3, section 4.3).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    /// Holding registers: 16 bits, read and written.
+    Holding,
+    /// Input registers: 16 bits, read only.
+    Input,
+    /// Coils: one bit, read and written.
+    Coil,
+    /// Discrete inputs: one bit, read only.
+    Discrete,
+}
+
+/// What a Modbus device can do. Bits are words of 0 and 1.
+pub trait Modbus: Send {
+    /// Reads so many registers or bits.
+    ///
+    /// # Errors
+    /// [`FaultKind::Absent`] if nothing answers; [`FaultKind::Rejected`] if the device answers with an exception.
+    fn read(&mut self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, PortError>;
+
+    /// Writes registers or bits, of holding registers and coils.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn write(&mut self, table: Table, address: u16, words: &[u16]) -> Result<(), PortError>;
+}
+
+/// A Modbus device on its line.
+pub struct ModbusPort(pub Box<dyn Modbus>);
+
+/// How a Modbus device is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModbusSettings {
+    /// How its line is set up, where it is a serial one.
+    pub serial: SerialSettings,
+    /// How long its answer may take.
+    pub timeout: Duration,
+}
+
+impl PwmOutput for PwmPort {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.0.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.0.found()
+    }
+}
+
+/// What a GPIO line that is only watched can do.
+pub trait EdgeInput: Send {
+    /// Takes all edges since the last call, with the kernel's time stamps. Waits for none. Of more than about a thousand the
+    /// oldest are lost.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    fn take(&mut self) -> Result<Vec<Edge>, PortError>;
+}
+
+/// A GPIO line that a driver watches beside its other work.
+pub struct EdgePort(pub Box<dyn EdgeInput>);
+
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,6 +248,10 @@ pub enum Wire {
     Pwm(PwmPort),
     /// What the kernel drives, with the name of the device where the configuration has one.
     Kernel(KernelPort, Option<String>),
+    /// A Modbus device.
+    Modbus(ModbusPort),
+    /// A GPIO line to watch.
+    Edges(EdgePort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

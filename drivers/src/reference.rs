@@ -1,6 +1,6 @@
 //! The reference page of a driver, in Markdown: all of it comes from the driver itself.
 
-use crate::actuator::Control;
+use crate::actuator::{Control, Reading};
 use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
 use crate::expander::Offer;
@@ -22,7 +22,10 @@ pub fn reference(driver: &Driver) -> String {
         Spec::Sensor(spec) => page.channels(&spec.channels()),
         Spec::Edge(spec) => page.channels(&spec.channels()),
         Spec::Serial(spec) => page.channels(&spec.channels()),
-        Spec::Actuator(spec) => page.control(&spec.control()),
+        Spec::Actuator(spec) => {
+            page.control(&spec.control());
+            page.readings(&spec.readings());
+        }
         Spec::Expander(spec) => page.offer(&spec.offer()),
     }
     page.line(format_args!("## Options\n"));
@@ -41,9 +44,10 @@ fn place(attachment: &Attachment) -> String {
             format!("I2C (`bus: i2c-1`), at `address` {}", alternatives(&addresses))
         }
         Attachment::Spi => "SPI (`bus: spi0.0`)".to_owned(),
-        Attachment::InputLine | Attachment::OutputLine => "a GPIO line (`line: GPIO17`)".to_owned(),
+        Attachment::InputLine | Attachment::OutputLine => {
+            "a GPIO line (`line: GPIO17`; on a Raspberry Pi also `pin: 11`)".to_owned()
+        }
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
-        Attachment::Pwm => "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`)".to_owned(),
         Attachment::Kernel(class) => match class {
             KernelClass::OneWire => "1-Wire, by the kernel (`device: 28-00000a1b2c3d`, or the only one without `device`)",
             KernelClass::Iio => {
@@ -57,6 +61,14 @@ fn place(attachment: &Attachment) -> String {
             KernelClass::System => "no wire: it is the machine itself",
         }
         .to_owned(),
+        Attachment::Described => "I2C (`bus: i2c-1`), at any `address`".to_owned(),
+        Attachment::Modbus => {
+            "Modbus, on a serial line (`port: /dev/ttyUSB0`) or on TCP (`host: 192.0.2.7:502`), at `address` 1 to 247, by default 1"
+                .to_owned()
+        }
+        Attachment::Pwm => {
+            "a PWM channel (`pwm: { chip: pwmchip0, channel: 0 }`; on a Raspberry Pi also `pwm: GPIO18`)".to_owned()
+        }
         Attachment::Several(members) => {
             let members: Vec<_> = members.iter().map(member).collect();
             members.join(" and ")
@@ -95,6 +107,10 @@ impl Page {
         self.line("## Commands\n");
         match control {
             Control::Switch => self.line("`ON`, `OFF`, `TOGGLE`.\n"),
+            Control::Level(_) => self.line(
+                "A number from 0 to 100 %, `ON`, `OFF`, `TOGGLE`. `OFF` is 0; `ON` is the last level that was not 0, at first \
+                 100.\n",
+            ),
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(
@@ -103,6 +119,13 @@ impl Page {
                     range.end()
                 ));
             }
+        }
+    }
+
+    fn readings(&mut self, readings: &[Reading]) {
+        for Reading { connection, channel: Channel { name, quantity, .. } } in readings {
+            let unit = quantity.unit.unwrap_or_default();
+            self.line(format_args!("With `{connection}`, its state has a key `{name}` beside the level, in {unit}.\n"));
         }
     }
 

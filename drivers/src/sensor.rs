@@ -2,7 +2,7 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputSettings, SerialSettings, SpiSettings, Wire};
+use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
 use std::fmt;
@@ -82,6 +82,11 @@ pub trait SensorSpec: fmt::Debug + Send + Sync {
 
     /// How it wants its SPI bus, if it can be on one.
     fn spi(&self) -> Option<SpiSettings> {
+        None
+    }
+
+    /// How its Modbus line is set up, if it is on one.
+    fn modbus(&self) -> Option<ModbusSettings> {
         None
     }
 

@@ -96,6 +96,8 @@ pub enum Action<R> {
         actuator: String,
         /// The value.
         value: Value,
+        /// For safety: without taking time for it.
+        at_once: bool,
     },
     /// Answer a command.
     Answer {
@@ -186,6 +188,7 @@ impl<R> Gate<R> {
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.open = true;
             unit.active_since = state.as_ref().is_some_and(Value::is_active).then_some(now);
+            state.clone().into_iter().for_each(|state| unit.settle_on(state));
             unit.state = state;
         }
     }
@@ -237,12 +240,15 @@ impl<R> Gate<R> {
         let stopping = self.stopping;
         let Some(unit) = self.units.get_mut(actuator) else { return };
         let Some(job) = unit.writing.take() else { return };
-        let began = job.begun.as_ref().map_or(now, |(_, began)| *began);
+        let (asked, began) = job.begun.map_or((None, now), |(value, began)| (Some(value), began));
         let mut outcome = Outcome { id: job.id.clone(), reason: None, state: None, message: None };
         let mut shown = None;
         match result {
             Ok(value) => {
                 let before = unit.state.replace(value.clone());
+                let before = unit.target.take().or(before);
+                unit.settle_on(asked.unwrap_or_else(|| value.clone()));
+                unit.last = (job.by, job.id.clone());
                 unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(began));
                 unit.pause = FIRST_RETRY;
                 unit.retry = None;
@@ -282,14 +288,35 @@ impl<R> Gate<R> {
         match found {
             Ok(value) if unit.state.as_ref() == Some(&value) => {}
             Ok(value) => {
-                unit.state = Some(value.clone());
-                unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(now));
-                let actuator = actuator.to_owned();
-                self.actions.push(Action::State { actuator, value, by: By::Local, id: None });
+                unit.settle_on(value.clone());
+                unit.last = (By::Local, None);
+                self.is_now(actuator, value, now);
             }
             Err(_) => unit.lose(now, now, stopping),
         }
         self.advance(now);
+    }
+
+    /// An actuator has gone on by itself towards what it was told.
+    pub fn moved(&mut self, actuator: &str, state: Result<Value, Fault>, now: Instant) {
+        let stopping = self.stopping;
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        if unit.writing.is_some() || unit.state.is_none() {
+            return;
+        }
+        match state {
+            Ok(value) => self.is_now(actuator, value, now),
+            Err(_) => unit.lose(now, now, stopping),
+        }
+        self.advance(now);
+    }
+
+    fn is_now(&mut self, actuator: &str, value: Value, now: Instant) {
+        let Some(unit) = self.units.get_mut(actuator) else { return };
+        unit.state = Some(value.clone());
+        unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(now));
+        let (by, id) = unit.last.clone();
+        self.actions.push(Action::State { actuator: actuator.to_owned(), value, by, id });
     }
 
     /// The broker is there, or lost.
@@ -327,6 +354,12 @@ impl<R> Gate<R> {
         self.units
             .get(actuator)
             .is_none_or(|unit| !unit.open || (unit.writing.is_none() && unit.forced.is_none() && unit.state.is_some()))
+    }
+
+    /// Whether an actuator is not yet what it was told to be.
+    #[must_use]
+    pub fn is_on_its_way(&self, actuator: &str) -> bool {
+        self.units.get(actuator).is_some_and(|unit| unit.state.is_some() && unit.state != unit.target)
     }
 
     /// The ids of the actuators.
@@ -455,8 +488,9 @@ impl<R> Gate<R> {
             unit.active_since.get_or_insert(now);
         }
         job.begun = Some((value.clone(), now));
+        let at_once = job.by == By::Safety;
         unit.writing = Some(job);
-        self.actions.push(Action::Write { actuator: actuator.to_owned(), value });
+        self.actions.push(Action::Write { actuator: actuator.to_owned(), value, at_once });
         false
     }
 }

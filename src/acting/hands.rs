@@ -5,13 +5,13 @@
 //! while a driver is dropped. So whoever holds it holds it for microseconds, and a driver that never returns costs its
 //! worker only.
 
-use super::gate::{Action, Gate, Rules};
+use super::gate::{Action, By, Gate, Rules};
 use super::memory::Memory;
+use super::wires::wire;
 use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
-use crate::sensing::wire;
 use halyard_drivers::{Actuator, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -40,8 +40,14 @@ pub(super) struct Hands {
     away: Option<(Instant, Duration)>,
     /// When it is looked at next.
     check: Instant,
-    /// What is written when it was looked at.
-    next: Option<Value>,
+    /// When it wants to take its next step.
+    step: Option<Instant>,
+    /// What it measures beside its state.
+    readings: Vec<(&'static str, f64)>,
+    /// Its last step failed, without more.
+    ailing: bool,
+    /// What is written after what the worker does now.
+    next: Option<Job>,
 }
 
 /// Work under way.
@@ -58,49 +64,82 @@ struct Call {
 enum Job {
     Open,
     Check,
-    Write(Value),
+    Step,
+    Write { value: Value, at_once: bool },
 }
 
 /// What came of it.
 pub(super) enum Done {
     Opened(Result<Option<Value>, Fault>),
     Checked(Result<Option<Value>, Fault>),
+    Advanced(Result<Option<Value>, Fault>),
     Written(Result<Value, Fault>),
 }
 
 impl Job {
     fn run(self, factory: &Factory<dyn Actuator>, driver: Option<Box<dyn Actuator>>) -> Returned {
-        match self {
-            Self::Open => {
-                let (driver, found) = attempt(factory, driver, <dyn Actuator>::read);
-                (driver, Done::Opened(found))
+        let mut after = After::default();
+        let (driver, done) = match self {
+            Self::Open => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Opened),
+            Self::Check => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Checked),
+            Self::Step => and_next(factory, driver, &mut after, <dyn Actuator>::advance, Done::Advanced),
+            Self::Write { value, at_once: false } => {
+                and_next(factory, driver, &mut after, |driver| driver.apply(&value), Done::Written)
             }
-            Self::Check => {
-                let (driver, found) = attempt(factory, driver, <dyn Actuator>::read);
-                (driver, Done::Checked(found))
+            Self::Write { value, at_once: true } => {
+                and_next(factory, driver, &mut after, |driver| driver.apply_at_once(&value), Done::Written)
             }
-            Self::Write(value) => {
-                let (driver, written) = attempt(factory, driver, |driver| driver.apply(&value));
-                (driver, Done::Written(written))
-            }
-        }
+        };
+        Returned { after: if driver.is_some() { after } else { After::default() }, driver, done }
     }
 
     fn failed(&self, fault: Fault) -> Done {
         match self {
             Self::Open => Done::Opened(Err(fault)),
             Self::Check => Done::Checked(Err(fault)),
-            Self::Write(_) => Done::Written(Err(fault)),
+            Self::Step => Done::Advanced(Err(fault)),
+            Self::Write { .. } => Done::Written(Err(fault)),
         }
     }
 }
 
-type Returned = (Option<Box<dyn Actuator>>, Done);
+/// What a driver has to say when it has done something.
+#[derive(Default)]
+struct After {
+    /// Time until its next step.
+    next: Option<Duration>,
+    /// What it measures beside its state.
+    readings: Vec<(&'static str, f64)>,
+}
+
+/// Does `work`, and asks what is after it.
+fn and_next<R>(
+    factory: &Factory<dyn Actuator>,
+    driver: Option<Box<dyn Actuator>>,
+    after: &mut After,
+    work: impl FnOnce(&mut (dyn Actuator + 'static)) -> Result<R, Fault>,
+    done: fn(Result<R, Fault>) -> Done,
+) -> (Option<Box<dyn Actuator>>, Done) {
+    let (driver, result) = attempt(factory, driver, |driver| {
+        let result = work(driver);
+        *after = After { next: driver.next(), readings: driver.readings() };
+        result
+    });
+    (driver, done(result))
+}
+
+/// What a worker comes back with.
+pub(super) struct Returned {
+    driver: Option<Box<dyn Actuator>>,
+    done: Done,
+    after: After,
+}
 
 /// What has to be told, in this order.
 pub(super) enum News {
     Well(String),
     Fault { actuator: String, fault: Fault, pause: Option<Duration> },
+    State { actuator: String, value: Value, by: By, id: Option<String>, readings: Vec<(&'static str, f64)> },
     Gate(Action<Route>),
 }
 
@@ -185,7 +224,9 @@ impl Body {
         };
         self.gate.add(&id, rules);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
-        let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?));
+        let driver = config.driver;
+        let factory: Factory<dyn Actuator> =
+            Arc::new(move || spec.open(wire(bus.as_ref(), driver, spec.as_ref(), &at)?));
         let hands = Hands {
             config,
             factory,
@@ -194,6 +235,9 @@ impl Body {
             stuck: None,
             away: Some((now, FIRST_PAUSE)),
             check: now + CHECK,
+            step: None,
+            readings: Vec::new(),
+            ailing: false,
             next: None,
         };
         self.hands.insert(id, hands)
@@ -203,7 +247,7 @@ impl Body {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let hands = self.hands.values().filter_map(|hands| match &hands.call {
             Some(call) => Some(call.until),
-            None => hands.away.map(|(at, _)| at),
+            None => hands.away.map(|(at, _)| at).or(hands.step),
         });
         let removals = self.removing.iter().filter(|removal| removal.done.is_some()).map(|removal| removal.until);
         self.gate.deadline().into_iter().chain(hands).chain(removals).min()
@@ -242,7 +286,12 @@ impl Body {
                 if hands.away.is_some_and(|(at, _)| at <= now) {
                     return Some((id.clone(), Job::Open));
                 }
-                (hands.check <= now && self.gate.state(id).is_some()).then(|| (id.clone(), Job::Check))
+                if hands.step.is_some_and(|at| at <= now) {
+                    return Some((id.clone(), Job::Step));
+                }
+                // What is on its way is another thing at each moment.
+                let looks = hands.check <= now && hands.step.is_none() && self.gate.state(id).is_some();
+                looks.then(|| (id.clone(), Job::Check))
             })
             .collect();
         for (id, job) in due {
@@ -259,10 +308,14 @@ impl Body {
             }
             for action in actions {
                 match action {
-                    Action::Write { actuator, value } => self.write(&actuator, value, now),
-                    Action::State { ref actuator, ref value, .. } => {
-                        self.remember(actuator, value);
-                        self.news.push_back(News::Gate(action));
+                    Action::Write { actuator, value, at_once } => {
+                        self.write(&actuator, Job::Write { value, at_once }, now);
+                    }
+                    Action::State { actuator, value, by, id } => {
+                        self.remember(&actuator, &value);
+                        let readings =
+                            self.hands.get(&actuator).map(|hands| hands.readings.clone()).unwrap_or_default();
+                        self.news.push_back(News::State { actuator, value, by, id, readings });
                     }
                     Action::Answer { .. } => self.news.push_back(News::Gate(action)),
                 }
@@ -278,18 +331,19 @@ impl Body {
         }
     }
 
-    fn write(&mut self, actuator: &str, value: Value, now: Instant) {
+    fn write(&mut self, actuator: &str, write: Job, now: Instant) {
         // The gate has one write of an actuator under way at a time, and none before it was opened, so a worker that has
-        // the driver is only looking at it.
+        // the driver is only looking at it, or taking a step.
         match self.hands.get_mut(actuator) {
-            Some(hands) if hands.call.is_some() => hands.next = Some(value),
-            Some(_) => self.begin(actuator, Job::Write(value), now),
+            Some(hands) if hands.call.is_some() => hands.next = Some(write),
+            Some(_) => self.begin(actuator, write, now),
             None => {}
         }
     }
 
     fn begin(&mut self, actuator: &str, job: Job, now: Instant) {
         let (Some(hands), Some(shared)) = (self.hands.get_mut(actuator), self.shared.upgrade()) else { return };
+        hands.step = None;
         if hands.stuck.is_some() {
             return self.done(actuator, job.failed(not_returned()), now);
         }
@@ -299,8 +353,8 @@ impl Body {
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let runtime = shared.runtime.clone();
         drop(runtime.spawn_blocking(move || {
-            let (driver, done) = job.run(&factory, driver);
-            shared.returned(&id, number, driver, done);
+            let returned = job.run(&factory, driver);
+            shared.returned(&id, number, returned);
         }));
     }
 
@@ -310,34 +364,39 @@ impl Body {
         &mut self,
         id: &str,
         number: u64,
-        driver: Option<Box<dyn Actuator>>,
-        done: Done,
+        returned: Returned,
         now: Instant,
     ) -> Option<Box<dyn Actuator>> {
-        let Some(hands) = self.hands.get_mut(id) else { return driver };
+        let Some(hands) = self.hands.get_mut(id) else { return returned.driver };
         if hands.call.take_if(|call| call.number == number).is_some() {
-            hands.driver = driver;
-            self.done(id, done, now);
+            hands.driver = returned.driver;
+            hands.step = returned.after.next.map(|next| now + next);
+            hands.readings = returned.after.readings;
+            self.done(id, returned.done, now);
             return None;
         }
         hands.stuck.take_if(|stuck| *stuck == number);
-        driver
+        returned.driver
     }
 
     /// A call has come to its end, one way or another.
     fn done(&mut self, id: &str, done: Done, now: Instant) {
         let Some(hands) = self.hands.get_mut(id) else { return };
         hands.check = now + CHECK;
-        if let Some(value) = hands.next.take() {
-            self.begin(id, Job::Write(value), now);
+        if let Some(write) = hands.next.take() {
+            self.begin(id, write, now);
         }
         let Some(hands) = self.hands.get_mut(id) else { return };
         let news = match &done {
             Done::Opened(Ok(_)) | Done::Checked(Ok(_)) => None,
+            Done::Advanced(Ok(_)) => std::mem::take(&mut hands.ailing).then(|| News::Well(id.to_owned())),
             Done::Written(Ok(_)) => Some(News::Well(id.to_owned())),
             // Nothing is wrong with the hardware; the answer says it.
             Done::Written(Err(fault)) if fault.kind.next() == Next::Answer => None,
-            Done::Opened(Err(fault)) | Done::Checked(Err(fault)) | Done::Written(Err(fault)) => {
+            Done::Opened(Err(fault))
+            | Done::Checked(Err(fault))
+            | Done::Advanced(Err(fault))
+            | Done::Written(Err(fault)) => {
                 let pause = hands.away.map(|(_, pause)| pause);
                 Some(News::Fault { actuator: id.to_owned(), fault: fault.clone(), pause })
             }
@@ -362,6 +421,10 @@ impl Body {
             Done::Checked(Ok(None)) => {}
             Done::Checked(Ok(Some(value))) => self.gate.checked(id, Ok(value), now),
             Done::Checked(Err(fault)) => self.gate.checked(id, Err(fault), now),
+            Done::Advanced(Ok(None)) => {}
+            Done::Advanced(Ok(Some(value))) => self.gate.moved(id, Ok(value), now),
+            Done::Advanced(Err(fault)) if fault.kind.next() == Next::TryAgain => hands.ailing = true,
+            Done::Advanced(Err(fault)) => self.gate.moved(id, Err(fault), now),
             Done::Written(result) => self.gate.written(id, result, now),
         }
     }

@@ -7,6 +7,7 @@ pub mod command;
 pub mod gate;
 mod hands;
 pub mod memory;
+pub mod wires;
 
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Store};
@@ -18,8 +19,8 @@ use crate::watchdog::{Progress, Watchdog};
 use bytes::Bytes;
 use command::Reason;
 use gate::{Action, By, Outcome};
-use halyard_drivers::{Actuator, Value};
-use hands::{Body, Done, News, Removal};
+use halyard_drivers::Value;
+use hands::{Body, News, Removal, Returned};
 use memory::Memory;
 use serde_json::{Map, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -140,10 +141,10 @@ impl Shared {
     }
 
     /// A worker returns.
-    fn returned(&self, id: &str, number: u64, driver: Option<Box<dyn Actuator>>, done: Done) {
+    fn returned(&self, id: &str, number: u64, returned: Returned) {
         let now = Instant::now();
         let mut body = self.lock();
-        let late = body.returned(id, number, driver, done, now);
+        let late = body.returned(id, number, returned, now);
         self.finish(body, now);
         drop(late);
     }
@@ -201,17 +202,20 @@ impl Shared {
             News::Gate(Action::Answer { actuator, outcome, route }) => {
                 self.answer(&actuator, &outcome, route);
             }
-            News::Gate(Action::State { actuator, value, by, id }) => self.state(&actuator, &value, by, id.as_deref()),
-            News::Gate(Action::Write { .. }) => {} // begun, not told
+            News::State { actuator, value, by, id, readings } => {
+                self.state(&actuator, &value, by, id.as_deref(), &readings);
+            }
+            News::Gate(Action::Write { .. } | Action::State { .. }) => {} // begun, or told as above
         }
     }
 
-    fn state(&self, actuator: &str, value: &Value, by: By, id: Option<&str>) {
+    fn state(&self, actuator: &str, value: &Value, by: By, id: Option<&str>, readings: &[(&str, f64)]) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(value));
         state.insert("by".into(), json!(by.name()));
         state.insert("id".into(), json!(id));
+        state.extend(readings.iter().map(|(name, number)| ((*name).to_owned(), json_of(&Value::Number(*number)))));
         if by == By::Safety {
             info!("{actuator}: {value} for safety");
         } else {

@@ -4,11 +4,11 @@
 mod inputs;
 
 use super::{Bus, Edges, Serial};
-use crate::config::{Config, ExpanderConfig, LineName, PwmName};
-use crate::sensing::wire;
+use crate::config::{Config, ExpanderConfig, LineName, Link, PwmName};
+use crate::sensing::{Wants, wire};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputLine, OutputPort, PortError, PwmOutput, PwmPort, SerialSettings, SpiPort,
-    SpiSettings,
+    EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Expander, Fault, FaultKind, Next};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +100,10 @@ impl Bus for Expanded {
         self.board.kernel()
     }
 
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        self.board.watch(line)
+    }
+
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         match line {
             LineName::Pin { expander, pin } => inputs::open(self.take(expander, *pin)?, settings),
@@ -109,6 +113,10 @@ impl Bus for Expanded {
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         self.board.serial(path, settings)
+    }
+
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        self.board.modbus(link, unit, settings)
     }
 }
 
@@ -157,7 +165,7 @@ impl Shared {
         let driver = match &mut chip.driver {
             Some(driver) => driver,
             None => {
-                let driver = self.config.spec.open(wire(self.board.as_ref(), &self.config.at, None)?)?;
+                let driver = self.config.spec.open(wire(self.board.as_ref(), &self.config.at, Wants::default())?)?;
                 chip.opened += 1;
                 chip.driver.insert(driver)
             }

@@ -2,15 +2,19 @@
 
 pub mod expanders;
 pub mod linux;
+mod modbus;
+#[cfg(feature = "rppal")]
+pub mod raspberry;
 pub mod sim;
 
 pub use expanders::Expanded;
 pub use linux::Linux;
 pub use sim::Simulated;
 
-use crate::config::{At, Board, Config, LineName, PwmName};
+use crate::config::{At, Board, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputPort, PortError, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -19,13 +23,48 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The buses of `board`; where they are simulated, the parts of `config` are on them.
-#[must_use]
-pub fn open(board: Board, config: &Config) -> Arc<dyn Bus> {
+///
+/// # Errors
+/// When this is not the board that was asked for, or there is no permission for it.
+pub fn open(board: Board, config: &Config) -> Result<Arc<dyn Bus>, PortError> {
     let board: Arc<dyn Bus> = match board {
         Board::Simulated => Arc::new(Simulated::new(config)),
-        Board::Auto | Board::RaspberryPi | Board::Linux => Arc::new(Linux::new()),
+        Board::Linux => Arc::new(Linux::new()),
+        Board::RaspberryPi => raspberry_pi()?,
+        Board::Auto => auto(),
     };
-    Arc::new(Expanded::new(board, config))
+    Ok(Arc::new(Expanded::new(board, config)))
+}
+
+#[cfg(feature = "rppal")]
+fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
+    let advice = "`board: auto` and `board: linux` do with the character device";
+    match raspberry::Raspberry::open() {
+        Ok(bus) => Ok(Arc::new(bus)),
+        Err(why) => Err(PortError::new(why.kind, format!("`board: raspberry-pi`: {why}; {advice}"))),
+    }
+}
+
+#[cfg(not(feature = "rppal"))]
+fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
+    let message = "`board: raspberry-pi`: this halyard was built without rppal; `board: linux` is for all boards";
+    Err(PortError::new(FaultKind::Rejected, message))
+}
+
+#[cfg(feature = "rppal")]
+fn auto() -> Arc<dyn Bus> {
+    match raspberry::Raspberry::if_suitable() {
+        Ok(bus) => Arc::new(bus),
+        Err(why) => {
+            tracing::info!("GPIO by the character device: {why}");
+            Arc::new(Linux::new())
+        }
+    }
+}
+
+#[cfg(not(feature = "rppal"))]
+fn auto() -> Arc<dyn Bus> {
+    Arc::new(Linux::new())
 }
 
 /// What parts are connected to: a Linux machine, or simulated buses.
@@ -81,6 +120,26 @@ pub trait Bus: Send + Sync {
     /// # Errors
     /// When there is no such line, or no permission.
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError>;
+
+    /// A Modbus device. Opening it touches neither the device nor its line: the first transfer does.
+    ///
+    /// # Errors
+    /// When others use the line with other settings.
+    ///
+    /// # Panics
+    /// Outside of the runtime's context.
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let _ = (unit, settings);
+        Err(PortError::new(FaultKind::Rejected, format!("this board has no Modbus: {link}")))
+    }
+
+    /// A line that is watched by a driver beside its other work.
+    ///
+    /// # Errors
+    /// When there is no such line, or no permission, or it is in use.
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        Err(PortError::new(FaultKind::Rejected, format!("this board cannot watch the line {line}")))
+    }
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///

@@ -2,18 +2,20 @@
 
 mod serial;
 
+use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
-use crate::config::{At, Config, LineName, Source};
+use crate::config::{At, Config, LineName, Link, PwmName, Source};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputLine, OutputPort, PortError, Pull, SerialSettings, SpiPort, SpiSettings,
+    EdgeInput, EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort,
+    PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiSlot};
-use halyard_drivers::{Driver, Edge, FaultKind};
+use halyard_drivers::sim::{I2cBus, Line, Machine, Part, Pwm, SharedPart, SpiSlot};
+use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::SystemTime;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -24,7 +26,8 @@ const KEPT: usize = 1024;
 /// ones; a line of any name is there, low unless its configuration pulls it up.
 #[derive(Default)]
 pub struct Simulated {
-    places: Mutex<Places>,
+    places: Arc<Mutex<Places>>,
+    modbus: Lines,
 }
 
 #[derive(Default)]
@@ -33,6 +36,9 @@ struct Places {
     spi: HashMap<(u8, u8), SpiSlot>,
     machine: Machine,
     lines: HashMap<LineName, Placed>,
+    pwm: HashMap<PwmName, PlacedPwm>,
+    /// Lines whose edges a part gives by itself, with the part and its signal.
+    turned: HashMap<LineName, (PwmName, Arc<dyn ActuatorSpec>)>,
     parts: HashMap<At, SharedPart>,
     /// The drivers whose models were placed for a configuration.
     models: HashMap<At, &'static str>,
@@ -42,6 +48,13 @@ struct Places {
 #[derive(Clone, Default)]
 struct Placed {
     line: Line,
+    taken: Arc<AtomicBool>,
+}
+
+/// A PWM channel, and whether somebody has it open.
+#[derive(Clone, Default)]
+struct PlacedPwm {
+    channel: Pwm,
     taken: Arc<AtomicBool>,
 }
 
@@ -75,13 +88,37 @@ impl Simulated {
         }
         for actuator in &config.actuators {
             self.equip_place(&actuator.at, actuator.driver, || actuator.spec.simulate());
+            self.equip_signal(&actuator.at, &actuator.spec);
         }
         for expander in &config.expanders {
             self.equip_place(&expander.at, expander.driver, || Some(expander.spec.simulate()));
         }
     }
 
-    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl FnOnce() -> Option<Box<dyn Part>>) {
+    /// Connects the lines of a part that has a PWM channel as well.
+    fn equip_signal(&self, at: &At, spec: &Arc<dyn ActuatorSpec>) {
+        let At::Several(members) = at else { return };
+        let signal = members.iter().find_map(|(_, at)| match at {
+            At::Pwm(name) => Some(name),
+            _ => None,
+        });
+        for (_, at) in members {
+            if let (Some(signal), At::Line(line)) = (signal, at) {
+                self.places().turned.insert(line.clone(), (signal.clone(), Arc::clone(spec)));
+            }
+        }
+    }
+
+    fn equip_place(&self, at: &At, driver: &'static Driver, model: impl Fn() -> Option<Box<dyn Part>>) {
+        // Of a device that several stanzas describe there is one model, which has the registers of all.
+        if let Some(there) = self.part(at)
+            && let Some(there) = there.lock().described()
+            && let Some(mut model) = model()
+            && let Some(more) = model.described()
+        {
+            there.describe(more.registers());
+            return;
+        }
         let known = self.places().models.insert(at.clone(), driver.name);
         if known != Some(driver.name) {
             self.place(at, model());
@@ -98,7 +135,7 @@ impl Simulated {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
             At::Kernel { device, .. } => places.machine.attach(part.clone(), device.as_deref()),
-            At::Line(_) | At::Serial(_) | At::Pwm(_) | At::Several(_) => {}
+            _ => {}
         }
         places.parts.insert(at.clone(), part);
     }
@@ -131,6 +168,12 @@ impl Simulated {
     #[must_use]
     pub fn line(&self, name: &LineName) -> Line {
         self.placed(name).line
+    }
+
+    /// A PWM channel, to see what it gives.
+    #[must_use]
+    pub fn pwm_channel(&self, name: &PwmName) -> Pwm {
+        self.places().pwm.entry(name.clone()).or_default().channel.clone()
     }
 
     fn placed(&self, name: &LineName) -> Placed {
@@ -188,6 +231,28 @@ impl Bus for Simulated {
         Ok(self.machine().port())
     }
 
+    fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
+        let PlacedPwm { channel, taken } = self.places().pwm.entry(name.clone()).or_default().clone();
+        if taken.swap(true, Ordering::AcqRel) {
+            let message = format!("the PWM channel {} is in use by \"halyard\"", At::Pwm(name.clone()));
+            return Err(PortError::new(FaultKind::Bus, message));
+        }
+        Ok(PwmPort(Box::new(TakenPwm { channel, taken })))
+    }
+
+    fn watch(&self, name: &LineName) -> Result<EdgePort, PortError> {
+        let turned = self.places().turned.get(name).cloned();
+        if let Some((signal, spec)) = turned
+            && let Some(edges) = spec.simulate_edges(&self.pwm_channel(&signal))
+        {
+            return Ok(EdgePort(edges));
+        }
+        let line = self.take(name)?;
+        let (sender, edges) = mpsc::sync_channel(KEPT);
+        line.line.watch(move |edge| !matches!(sender.try_send(edge), Err(mpsc::TrySendError::Disconnected(_))));
+        Ok(EdgePort(Box::new(Counted { _line: line, edges })))
+    }
+
     fn input(&self, line: &LineName, _settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         let taken = self.take(line)?;
         let (sender, edges) = broadcast::channel(KEPT);
@@ -198,6 +263,21 @@ impl Bus for Simulated {
     fn serial(&self, path: &str, _settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         let part = self.part(&At::Serial(path.to_owned()));
         part.map(serial::open).ok_or_else(|| PortError::new(FaultKind::Absent, format!("there is no {path}")))
+    }
+
+    /// A serial line whatever the link is: what is simulated are devices.
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let (parts, on) = (Arc::clone(&self.places), link.clone());
+        let find = move |unit| {
+            let places = parts.lock().unwrap_or_else(PoisonError::into_inner);
+            places.parts.get(&At::Modbus { link: on.clone(), unit }).cloned()
+        };
+        let find = Arc::new(find);
+        let open = move || {
+            let find = Arc::clone(&find);
+            Ok(serial::open_line(move |unit| find(unit)))
+        };
+        self.modbus.device(&Link::Serial(link.to_string()), unit, settings, Box::new(open))
     }
 }
 
@@ -220,6 +300,39 @@ impl OutputLine for Taken {
 
     fn level(&mut self) -> Result<bool, PortError> {
         self.line.level()
+    }
+}
+
+/// A PWM channel that somebody has open.
+struct TakenPwm {
+    channel: Pwm,
+    taken: Arc<AtomicBool>,
+}
+
+impl Drop for TakenPwm {
+    fn drop(&mut self) {
+        self.taken.store(false, Ordering::Release);
+    }
+}
+
+impl PwmOutput for TakenPwm {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.channel.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.channel.found()
+    }
+}
+
+struct Counted {
+    _line: Taken,
+    edges: mpsc::Receiver<Edge>,
+}
+
+impl EdgeInput for Counted {
+    fn take(&mut self) -> Result<Vec<Edge>, PortError> {
+        Ok(self.edges.try_iter().collect())
     }
 }
 

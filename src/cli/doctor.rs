@@ -28,7 +28,7 @@ pub(super) fn run(hardware: &Hardware, output: Output) -> Result<u8, Failure> {
         findings.extend(doctor::machine(&machine, config.as_ref()));
     }
     if let Some(config) = &config {
-        let bus = if simulated { crate::bus::open(config.board, config) } else { std::sync::Arc::new(Linux::new()) };
+        let bus = if simulated { super::hardware::open(config)? } else { std::sync::Arc::new(Linux::new()) };
         let bus: &dyn Bus = bus.as_ref();
         findings.extend(doctor::parts(&machine, config, bus));
     }

@@ -78,6 +78,7 @@ fn as_json(driver: &Driver) -> Value {
         Spec::Actuator(spec) => {
             value["takes"] = match spec.control() {
                 Control::Switch => json!({ "kind": "switch" }),
+                Control::Level(_) => json!({ "kind": "level", "min": 0, "max": 100, "unit": "%" }),
                 Control::Number { range, step, unit } => {
                     json!({ "kind": "number", "min": range.start(), "max": range.end(), "step": step, "unit": unit })
                 }
@@ -118,6 +119,8 @@ fn connection(attachment: Attachment) -> &'static str {
             KernelClass::Hwmon => "kernel: hwmon",
             KernelClass::System => "this machine",
         },
+        Attachment::Described => "I2C",
+        Attachment::Modbus => "Modbus",
         Attachment::Several(_) => "several lines",
     }
 }
@@ -151,6 +154,7 @@ fn purpose(driver: &Driver) -> String {
         }
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),
+            Control::Level(_) => "on, off, 0 to 100 %".to_owned(),
             Control::Number { range, unit, .. } => {
                 format!(
                     "{} to {}{}",

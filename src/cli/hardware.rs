@@ -3,10 +3,11 @@
 use super::{Failure, Hardware, code, print, wait};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
 use crate::acting::gate::{Action, Gate, Outcome, Rules};
+use crate::acting::wires;
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
-use crate::sensing::{Shape, json_of, wire};
+use crate::sensing::{Shape, Wants, json_of, wire};
 use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(super) fn read(hardware: &Hardware, ids: &[String], json: bool) -> Result<u8
     if let Some(unknown) = ids.iter().find(|id| config.sensors.iter().all(|sensor| sensor.id != **id)) {
         return Err(Failure::new(code::USAGE, format!("there is no sensor {unknown:?}; there are: {}", known())));
     }
-    let bus = crate::bus::open(config.board, &config);
+    let bus = open(&config)?;
     let chosen = config.sensors.iter().filter(|sensor| ids.is_empty() || ids.contains(&sensor.id));
     let (mut states, mut faults, mut worst) = (Map::new(), Map::new(), 0);
     for sensor in chosen {
@@ -37,7 +38,7 @@ pub(super) fn read(hardware: &Hardware, ids: &[String], json: bool) -> Result<u8
             Err(fault) => {
                 let title = crate::sensing::title(&sensor.id, sensor.driver.name, &sensor.at);
                 eprintln!("halyard: {title}: {fault}");
-                worst = worst.max(exit_code(&fault));
+                worst = worst.max(exit_code(fault.kind));
                 faults.insert(sensor.id.clone(), json!({ "kind": fault.kind.name(), "message": fault.message }));
             }
         }
@@ -54,7 +55,8 @@ async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String,
         Source::Sampled { spec, .. } => {
             let mut shape = Shape::new(spec.channels(), &sensor.filters);
             let (bus, at, spec) = (Arc::clone(bus), sensor.at.clone(), Arc::clone(spec));
-            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.spi())?));
+            let factory: Factory<dyn Sensor> =
+                Arc::new(move || spec.open(wire(bus.as_ref(), &at, Wants::of(spec.as_ref()))?));
             let mut sample = shape.sample();
             let sample =
                 Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
@@ -99,7 +101,7 @@ pub(super) fn set(
         return Err(Failure::new(code::USAGE, format!("there is no actuator {actuator:?}; there are: {known}")));
     };
     if let (None, Some(limit)) = (pulse, chosen.max_on)
-        && value != Wanted::Value(chosen.spec.control().off())
+        && !matches!(&value, Wanted::Value(value) if !value.is_active() || *value == chosen.spec.control().off())
     {
         let message =
             format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");
@@ -136,7 +138,7 @@ async fn drive(
     value: Wanted,
     pulse: Option<Duration>,
 ) -> Result<Outcome, Failure> {
-    let bus = crate::bus::open(config.board, config);
+    let bus = open(config)?;
     let mut gate = Gate::new(Instant::now());
     let mut devices = BTreeMap::new();
     let involved =
@@ -152,12 +154,26 @@ async fn drive(
     let command = Command { id: None, value, pulse, expires: None };
     gate.command(&chosen.id, Ok(command), false, (), Instant::now(), SystemTime::now());
     let mut result = None;
+    // When an actuator that is on its way takes its next step.
+    let mut steps: BTreeMap<String, Instant> = BTreeMap::new();
     loop {
         let actions = gate.actions();
         if actions.is_empty() {
-            let Some(at) = gate.deadline().filter(|_| pulse.is_some()) else { break };
+            steps.retain(|actuator, _| gate.is_on_its_way(actuator));
+            let ends = gate.deadline().filter(|_| pulse.is_some());
+            let Some(at) = ends.into_iter().chain(steps.values().copied()).min() else { break };
             tokio::select! {
-                () = tokio::time::sleep_until(at.into()) => gate.tick(Instant::now()),
+                () = tokio::time::sleep_until(at.into()) => {
+                    let now = Instant::now();
+                    gate.tick(now);
+                    for actuator in due(&mut steps, now) {
+                        let Some(device) = devices.get_mut(&actuator) else { continue };
+                        let stepped = device.call(|driver| driver.advance().map(|state| (state, driver.next()))).await;
+                        let (state, next) = stepped.map_err(|fault| failure(chosen, &fault))?;
+                        steps.extend(next.map(|next| (actuator.clone(), Instant::now() + next)));
+                        state.into_iter().for_each(|state| gate.moved(&actuator, Ok(state), Instant::now()));
+                    }
+                }
                 // Not left as it is, whoever loses patience.
                 _ = tokio::signal::ctrl_c() => gate.make_safe(&chosen.id, Instant::now()),
             }
@@ -165,10 +181,18 @@ async fn drive(
         }
         for action in actions {
             match action {
-                Action::Write { actuator, value } => {
+                Action::Write { actuator, value, at_once } => {
                     let Some(device) = devices.get_mut(&actuator) else { continue };
-                    let written = device.call(move |driver| driver.apply(&value)).await;
-                    gate.written(&actuator, written, Instant::now());
+                    let written = device
+                        .call(move |driver| {
+                            let state = if at_once { driver.apply_at_once(&value) } else { driver.apply(&value) };
+                            state.map(|state| (state, driver.next()))
+                        })
+                        .await;
+                    steps.remove(&actuator);
+                    let next = written.as_ref().ok().and_then(|(_, next)| *next);
+                    steps.extend(next.map(|next| (actuator.clone(), Instant::now() + next)));
+                    gate.written(&actuator, written.map(|(state, _)| state), Instant::now());
                 }
                 Action::Answer { outcome, .. } => result = Some(outcome),
                 Action::State { .. } => {}
@@ -182,10 +206,17 @@ async fn drive(
     Ok(outcome)
 }
 
+/// Takes out what is due.
+fn due(steps: &mut BTreeMap<String, Instant>, now: Instant) -> Vec<String> {
+    let due: Vec<_> = steps.iter().filter(|(_, at)| **at <= now).map(|(actuator, _)| actuator.clone()).collect();
+    steps.retain(|_, at| *at > now);
+    due
+}
+
 /// Drives all actuators to `safe`, whatever state an agent left them in.
 pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let (_, config) = hardware.load()?;
-    let bus = crate::bus::open(config.board, &config);
+    let bus = open(&config)?;
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
     let mut actuators: Vec<_> = config.actuators.iter().collect();
@@ -193,7 +224,7 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     for actuator in actuators {
         let safe = actuator.safe.clone();
         let result: Result<Value, Fault> =
-            wait(async { device(actuator, &bus).call(move |driver| driver.apply(&safe)).await })?;
+            wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
         match result {
             Ok(value) => print(&format!("{} {value}", actuator.id))?,
             Err(fault) => {
@@ -208,8 +239,8 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
 }
 
 fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {
-    let (bus, at, spec) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec));
-    Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, None)?)), LIMIT)
+    let (bus, at, spec, driver) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec), actuator.driver);
+    Device::new(Arc::new(move || spec.open(wires::wire(bus.as_ref(), driver, spec.as_ref(), &at)?)), LIMIT)
 }
 
 fn rules(actuator: &ActuatorConfig) -> Rules {
@@ -224,11 +255,16 @@ fn rules(actuator: &ActuatorConfig) -> Rules {
 
 fn failure(actuator: &ActuatorConfig, fault: &Fault) -> Failure {
     let title = crate::sensing::title(&actuator.id, actuator.driver.name, &actuator.at);
-    Failure::new(exit_code(fault), format!("{title}: {fault}"))
+    Failure::new(exit_code(fault.kind), format!("{title}: {fault}"))
 }
 
-fn exit_code(fault: &Fault) -> u8 {
-    match fault.kind {
+/// The buses of the configured board.
+pub(super) fn open(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
+    crate::bus::open(config.board, config).map_err(|error| Failure::new(exit_code(error.kind), error))
+}
+
+fn exit_code(kind: FaultKind) -> u8 {
+    match kind {
         FaultKind::Denied => code::PERMISSION,
         _ => code::UNAVAILABLE,
     }

@@ -1,6 +1,6 @@
 //! `halyard run`: the daemon.
 
-use super::{Failure, Hardware, code};
+use super::{Failure, Hardware, code, hardware};
 use crate::agent::{self, Ended, Setup};
 use crate::bus::{Bus, Expanded, Simulated};
 use crate::config::{Board, Config};
@@ -54,7 +54,7 @@ async fn agent(
         greet(&config);
         Arc::new(Expanded::new(simulated, &config))
     } else {
-        crate::bus::open(config.board, &config)
+        hardware::open(&config)?
     };
     let board = board(&config);
     let setup = Setup { config, reader: Box::new(read), bus, board, state_directory: state_directory() };

@@ -86,7 +86,7 @@ impl Scan {
         }
         let (_, config) = self.hardware.load()?;
         Ok(match config.board {
-            Board::Simulated => (crate::bus::open(config.board, &config), None),
+            Board::Simulated => (super::hardware::open(&config)?, None),
             Board::Auto | Board::RaspberryPi | Board::Linux => real(),
         })
     }

@@ -6,6 +6,7 @@ use super::resolve::Seen;
 use super::stanza::Stanza;
 use super::values::{AtStart, Setting, Start};
 use super::written;
+use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
 use halyard_drivers::{Control, Role, Spec, Value};
@@ -28,7 +29,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let id = seen.id(&stanza, keys.id, Role::Actuator, problems);
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
-        seen.place(place, id.as_deref(), problems);
+        seen.place(place, id.as_deref(), stanza.shares(), problems);
         expander::check(place, Role::Actuator, &seen.expanders, problems);
     }
     let spec = match stanza.spec(problems) {
@@ -94,6 +95,9 @@ fn fit(control: &Control, value: &Value) -> Result<Value, String> {
     match (control, value) {
         (Control::Switch, Value::Switch(_)) => Ok(value.clone()),
         (Control::Switch, Value::Number(number)) => Err(format!("`on` or `off`, not `{number}`")),
+        (Control::Level(_), Value::Switch(on)) => Ok(Value::Number(if *on { FULL } else { 0.0 })),
+        (Control::Level(_), Value::Number(number)) if (0.0..=FULL).contains(number) => Ok(value.clone()),
+        (Control::Level(_), Value::Number(_)) => Err(format!("`on`, `off` or a number from 0 to {FULL} %")),
         (Control::Number { .. }, Value::Switch(false)) => Ok(control.off()),
         (Control::Number { range, .. }, Value::Number(number)) if range.contains(number) => Ok(value.clone()),
         (Control::Number { range, unit, .. }, _) => {

@@ -30,7 +30,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         value: At::Line(line.value.clone()),
     });
     for place in connection.iter().flat_map(|connection| &connection.places).chain(&line) {
-        seen.place(place, id.as_deref(), problems);
+        seen.place(place, id.as_deref(), false, problems);
     }
     let spec = match stanza.spec(problems) {
         Some(Spec::Expander(spec)) => Some(spec),

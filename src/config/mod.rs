@@ -8,6 +8,7 @@ mod actuator;
 mod connection;
 mod expander;
 mod external;
+pub mod header;
 pub mod model;
 mod place;
 mod port;
@@ -21,7 +22,7 @@ mod written;
 mod yaml;
 
 pub use model::{
-    ActuatorConfig, At, Board, Config, ExpanderConfig, Initial, LineName, PwmName, SensorConfig, Source, Store,
+    ActuatorConfig, At, Board, Config, ExpanderConfig, Initial, LineName, Link, PwmName, SensorConfig, Source, Store,
 };
 pub use report::{Finding, Position, Report};
 pub use values::is_id;

@@ -35,10 +35,11 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Board {
-    /// Whatever this machine is.
+    /// Whatever this machine is: a Raspberry Pi's registers where they are known and accessible, else the kernel's character
+    /// devices.
     #[default]
     Auto,
-    /// A Raspberry Pi.
+    /// A Raspberry Pi, up to the Pi 5, by its registers: an error if it is none, or has no permission.
     RaspberryPi,
     /// Any Linux machine: the kernel's character devices.
     Linux,
@@ -63,7 +64,7 @@ pub enum At {
         /// Number of the chip select.
         chip_select: u8,
     },
-    /// `line: GPIO17` or `line: { chip: gpiochip0, offset: 17 }`.
+    /// `line: GPIO17`, `line: { chip: gpiochip0, offset: 17 }` or `pin: 11`.
     Line(LineName),
     /// `port: /dev/ttyAMA0`: the path of a serial port.
     Serial(String),
@@ -75,6 +76,13 @@ pub enum At {
         class: KernelClass,
         /// Which one; `None`: the only one.
         device: Option<String>,
+    },
+    /// `port: /dev/ttyUSB0` or `host: 192.0.2.7:502`, and `address: 1`.
+    Modbus {
+        /// What it is on.
+        link: Link,
+        /// Its address there.
+        unit: u8,
     },
     /// Several, each with its key.
     Several(Vec<(&'static str, At)>),
@@ -97,6 +105,23 @@ impl At {
             Self::Line(line) => Some(line),
             Self::Several(members) => members.iter().find(|(name, _)| *name == key).and_then(|(_, at)| at.line(key)),
             _ => None,
+        }
+    }
+}
+
+/// What Modbus devices are on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// A serial line, by the path of its port.
+    Serial(String),
+    /// A connection, by host and port.
+    Tcp(String),
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(name) | Self::Tcp(name) => f.write_str(name),
         }
     }
 }
@@ -127,6 +152,8 @@ pub enum LineName {
         /// Offset on the chip.
         offset: u32,
     },
+    /// By the number of its pin on the header of a Raspberry Pi.
+    Header(u8),
     /// By the id of an expander and its pin.
     Pin {
         /// Id of the expander.
@@ -142,7 +169,7 @@ impl LineName {
     pub fn expander(&self) -> Option<&str> {
         match self {
             Self::Pin { expander, .. } => Some(expander),
-            Self::Name(_) | Self::Offset { .. } => None,
+            Self::Name(_) | Self::Offset { .. } | Self::Header(_) => None,
         }
     }
 }
@@ -165,6 +192,7 @@ impl fmt::Display for At {
                 KernelClass::Hwmon => "the hwmon device",
                 KernelClass::System => "this machine",
             }),
+            Self::Modbus { link, unit } => write!(f, "{link}/{unit}"),
             Self::Several(members) => {
                 for (index, (key, at)) in members.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
@@ -181,6 +209,7 @@ impl fmt::Display for LineName {
         match self {
             Self::Name(name) => f.write_str(name),
             Self::Offset { chip, offset } => write!(f, "{chip}/{offset}"),
+            Self::Header(pin) => write!(f, "pin {pin}"),
             Self::Pin { expander, pin } => write!(f, "{expander}/{pin}"),
         }
     }

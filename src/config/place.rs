@@ -1,6 +1,7 @@
 //! Where a part is connected: the keys that say so, from `bus` to the lines of a part that has several.
 
-use super::model::{At, LineName, PwmName};
+use super::header;
+use super::model::{At, LineName, Link, PwmName};
 use super::port;
 use super::stanza::Stanza;
 use super::written::{ExpanderPin, LineOffset, PwmChannel};
@@ -10,8 +11,20 @@ use halyard_drivers::{Attachment, Driver, KernelClass, Member, Spec};
 use serde::Deserialize;
 
 /// Keys that say where a part is connected, whatever its driver.
-pub const PLACE_KEYS: [&str; 7] = ["bus", "address", "line", "port", "pwm", "device", INTERRUPT];
+pub const PLACE_KEYS: [&str; 9] = ["bus", "address", "line", "pin", "port", "pwm", "host", "device", INTERRUPT];
 
+/// The port of Modbus on TCP (MODBUS Messaging on TCP/IP Implementation Guide V1.0b, section 4.1).
+const MODBUS_PORT: u16 = 502;
+/// The addresses of I2C that are not reserved by its specification.
+const ANY_ADDRESS: [u8; 112] = {
+    let mut addresses = [0; 112];
+    let mut address = 0x08;
+    while address <= 0x77 {
+        addresses[address as usize - 0x08] = address;
+        address += 1;
+    }
+    addresses
+};
 /// Addresses that are listed one by one.
 const MOST_LISTED: usize = 16;
 
@@ -48,6 +61,7 @@ impl Stanza<'_> {
                 fits = false;
             }
         }
+        let is_there = |key: &str| self.attachment.get(key).is_some_and(|node| !matches!(node.content, Content::Null));
         let has = |wanted: fn(&Attachment) -> bool| driver.attachments.iter().any(wanted);
         let several = driver.attachments.iter().find_map(|attachment| match attachment {
             Attachment::Several(members) => Some(*members),
@@ -61,14 +75,16 @@ impl Stanza<'_> {
             self.kernel(class, problems)
         } else if let Some(members) = several {
             self.several(members, fits, problems)
+        } else if has(|at| matches!(at, Attachment::Modbus)) && !is_there("bus") {
+            self.modbus(fits, problems).map(Connection::from)
         } else if has(|at| matches!(at, Attachment::Serial)) {
             self.one("port", Attachment::Serial, fits, problems).map(Connection::from)
         } else if has(|at| matches!(at, Attachment::Pwm)) {
             self.one("pwm", Attachment::Pwm, fits, problems).map(Connection::from)
-        } else if has(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi)) {
+        } else if has(|at| matches!(at, Attachment::I2c { .. } | Attachment::Spi | Attachment::Described)) {
             self.bus(driver, fits, problems).map(Connection::from)
         } else {
-            self.one("line", Attachment::OutputLine, fits, problems).map(Connection::from)
+            self.line_or_pin(fits, problems).map(Connection::from)
         };
         connection.filter(|_| fits)
     }
@@ -87,6 +103,57 @@ impl Stanza<'_> {
         }
         let place = node.map_or(self.node.place, |node| node.place);
         Some(Placed { place, origin: node.and_then(|node| node.origin.clone()), value: at }.into())
+    }
+
+    /// A Modbus device: its line, and its address there.
+    fn modbus(&self, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        #[derive(Deserialize)]
+        struct Keys {
+            address: Option<Placed<i64>>,
+        }
+        let Keys { address } = read_rest(&self.attachment, problems)?;
+        let unit = match address {
+            // MODBUS over Serial Line V1.02, section 2.2: 0 is for all, from 248 on there is none.
+            Some(address) if !(1..=247).contains(&address.value) => {
+                let message = format!("`address` must be from 1 to 247 on Modbus, not `{}`", address.value);
+                problems.push(Problem::new(address.place, message));
+                return None;
+            }
+            // In range.
+            Some(address) => u8::try_from(address.value).unwrap_or(1),
+            None => 1,
+        };
+        let named = |key| self.attachment.get(key).filter(|node| !matches!(node.content, Content::Null));
+        let (node, link) = match (named("port"), named("host")) {
+            (Some(_), Some(host)) => {
+                problems.push(Problem::new(host.place, "there is a `port` already: it is one or the other"));
+                return None;
+            }
+            (None, Some(host)) => (host, Link::Tcp(host_of(host, problems)?)),
+            (Some(port), None) => {
+                let At::Serial(path) = port::read(port, problems)?.value else { return None };
+                (port, Link::Serial(path))
+            }
+            (None, None) => {
+                if fits {
+                    self.missing("port", problems);
+                }
+                return None;
+            }
+        };
+        Some(Placed { place: node.place, origin: node.origin.clone(), value: At::Modbus { link, unit } })
+    }
+
+    /// The line of a part that has one: by its name, or by its pin on the header of a Raspberry Pi.
+    fn line_or_pin(&self, fits: bool, problems: &mut Vec<Problem>) -> Option<Placed<At>> {
+        let named = |key| self.attachment.get(key).filter(|node| !matches!(node.content, Content::Null));
+        let Some(pin) = named("pin") else { return self.one("line", Attachment::OutputLine, fits, problems) };
+        if named("line").is_some() {
+            problems.push(Problem::new(pin.place, "`pin` is another name for a line: give `line` or `pin`, not both"));
+            return None;
+        }
+        let value = At::Line(pin_of(pin, problems)?);
+        Some(Placed { place: pin.place, origin: pin.origin.clone(), value })
     }
 
     /// The line that the interrupt of an expander is connected to, if it is.
@@ -160,6 +227,7 @@ impl Stanza<'_> {
         };
         let addresses = driver.attachments.iter().find_map(|at| match at {
             Attachment::I2c { addresses } => Some(*addresses),
+            Attachment::Described => Some(ANY_ADDRESS.as_slice()),
             _ => None,
         });
         let on_spi = driver.attachments.contains(&Attachment::Spi);
@@ -221,11 +289,13 @@ pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
         let more: Vec<&'static str> = match attachment {
             Attachment::I2c { .. } => vec!["bus", "address"],
             Attachment::Spi => vec!["bus"],
-            Attachment::InputLine | Attachment::OutputLine => vec!["line"],
+            Attachment::InputLine | Attachment::OutputLine => vec!["line", "pin"],
             Attachment::Serial => vec!["port"],
             Attachment::Pwm => vec!["pwm"],
             Attachment::Kernel(KernelClass::System) => vec![],
             Attachment::Kernel(_) => vec!["device"],
+            Attachment::Described => vec!["bus", "address"],
+            Attachment::Modbus => vec!["port", "host", "address"],
             Attachment::Several(members) => members.iter().map(|member| member.key).collect(),
         };
         for key in more {
@@ -265,6 +335,11 @@ pub fn wants(driver: &Driver) -> String {
                 KernelClass::System => "the machine itself",
             }
             .to_owned(),
+            Attachment::Described => "on I2C, with `bus`, such as `i2c-1`, and `address`".to_owned(),
+            Attachment::Modbus => {
+                "on Modbus, with `port`, such as `/dev/ttyUSB0`, or `host`, such as `192.0.2.7:502`, and `address`"
+                    .to_owned()
+            }
             Attachment::Several(members) => {
                 let keys: Vec<_> = members
                     .iter()
@@ -370,6 +445,50 @@ fn line_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<LineNa
             };
             let message = format!("`{key}` must be {expected}, not {}{hint}", node.shown());
             problems.push(Problem::new(node.place, message));
+            None
+        }
+    }
+}
+
+/// `192.0.2.7:502`, or a name; with the port of Modbus if there is none.
+fn host_of(node: &Node, problems: &mut Vec<Problem>) -> Option<String> {
+    if matches!(node.content, Content::Unknown) {
+        return None;
+    }
+    let text = node.text().unwrap_or_default();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().ok().filter(|port| *port > 0)),
+        _ => (text, Some(MODBUS_PORT)),
+    };
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            (1..=253).contains(&host.len())
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        }
+    };
+    match port {
+        Some(port) if is_host => Some(format!("{host}:{port}")),
+        _ => {
+            let expected = "an address or a name, and a port if it is not 502, such as `192.0.2.7:502`";
+            problems.push(Problem::new(node.place, format!("`host` must be {expected}, not {}", node.shown())));
+            None
+        }
+    }
+}
+
+/// A pin of a Raspberry Pi's header.
+fn pin_of(node: &Node, problems: &mut Vec<Problem>) -> Option<LineName> {
+    let found = match node.content {
+        Content::Integer(number) => u8::try_from(number).map_err(|_| header::NO_SUCH.to_owned()).and_then(header::gpio),
+        Content::Unknown => return None,
+        _ => Err("a pin is a number, from 1 to 40".to_owned()),
+    };
+    match (found, &node.content) {
+        (Ok(_), Content::Integer(number)) => u8::try_from(*number).ok().map(LineName::Header),
+        (found, _) => {
+            let why = found.err().unwrap_or_default();
+            problems.push(Problem::new(node.place, format!("`pin` cannot be {}: {why}", node.shown())));
             None
         }
     }

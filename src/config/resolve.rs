@@ -1,11 +1,11 @@
 //! From what the file says to what it means.
 
 use super::expander::Offers;
-use super::model::{At, Board, Config, LineName, PwmName};
+use super::model::{At, Board, Config, LineName, Link, PwmName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, expander, port, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, expander, header, port, sensor, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -82,8 +82,8 @@ pub struct Seen<'d> {
     document: &'d Document<'d>,
     board: Board,
     ids: BTreeMap<String, (Role, Place)>,
-    /// By the place where a part is connected: how it is named, and where in the file.
-    places: HashMap<At, (String, Place)>,
+    /// By the place where a part is connected: how it is named, where in the file, and whether others can be there.
+    places: HashMap<At, (String, Place, bool)>,
     /// The expanders.
     pub expanders: Offers,
 }
@@ -115,22 +115,30 @@ impl Seen<'_> {
         Some(text)
     }
 
-    /// Checks that nothing else is connected there. `id` is the part's.
-    pub fn place(&mut self, at: &Placed<At>, id: Option<&str>, problems: &mut Vec<Problem>) {
-        let same = self.same(&at.value);
-        if let Some((first, place)) = self.places.get(&same) {
+    /// Checks that nothing else is connected there. `id` is the part's; `shared` says that others of its sort can be.
+    pub fn place(&mut self, at: &Placed<At>, id: Option<&str>, shared: bool, problems: &mut Vec<Problem>) {
+        // A line has all of its units, and nothing else.
+        let same = match &at.value {
+            At::Modbus { link: Link::Serial(path), .. } => self.same(&At::Serial(path.clone())),
+            other => self.same(other),
+        };
+        if let Some((first, place, others)) = self.places.get(&same) {
+            if shared && *others {
+                return;
+            }
             let at_text = match &at.value {
                 At::Line(_) if at.origin.is_some() => "the line".to_owned(),
-                At::Serial(_) if at.origin.is_some() => "the port".to_owned(),
+                At::Serial(_) | At::Modbus { .. } if at.origin.is_some() => "the port".to_owned(),
                 At::Pwm(_) if at.origin.is_some() => "the PWM channel".to_owned(),
                 At::Kernel { .. } if at.origin.is_some() => "the device".to_owned(),
+                At::Modbus { link, .. } => link.to_string(),
                 other => other.to_string(),
             };
             let message = format!("{at_text} is taken by {first}{}", self.line(*place, problems));
             problems.push(Problem::new(at.place, message));
         } else {
             let name = id.map_or_else(|| "the device".to_owned(), |id| format!("`{id}`"));
-            self.places.insert(same, (name, at.place));
+            self.places.insert(same, (name, at.place, shared));
         }
     }
 
@@ -142,6 +150,10 @@ impl Seen<'_> {
             {
                 At::Line(LineName::Name(format!("GPIO{offset}")))
             }
+            At::Line(LineName::Header(pin)) => match header::gpio(*pin) {
+                Ok(gpio) => At::Line(LineName::Name(format!("GPIO{gpio}"))),
+                Err(_) => at.clone(),
+            },
             At::Serial(path) => At::Serial(port::same(path)),
             // What gives pulses on a line has it.
             At::Pwm(PwmName::Line(line)) => self.same(&At::Line(line.clone())),

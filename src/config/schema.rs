@@ -1,5 +1,6 @@
 //! The JSON Schema of the file, from the types that read it.
 
+use super::header;
 use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
 use super::written;
@@ -182,14 +183,19 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
     if let Some(Value::Object(id)) = properties.get_mut("id") {
         id.insert("type".to_owned(), json!("string"));
     }
-    json!({
+    let has_pin = properties.contains_key("pin");
+    let mut stanza = json!({
         "title": driver.name,
         "description": driver.summary,
         "type": "object",
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    if has_pin {
+        stanza["oneOf"] = json!([{ "required": ["line"] }, { "required": ["pin"] }]);
+    }
+    stanza
 }
 
 /// A name without a slash, or a folder below `/sys`.
@@ -214,6 +220,12 @@ impl Places {
     }
 }
 
+/// The pins of a header that are lines.
+fn pin_number(description: &str) -> Value {
+    let pins: Vec<u8> = (1..=40).filter(|pin| header::gpio(*pin).is_ok()).collect();
+    json!({ "description": description, "enum": pins })
+}
+
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
 fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, bool)> {
     let member = driver.attachments.iter().find_map(|attachment| match attachment {
@@ -231,10 +243,12 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
         Attachment::I2c { addresses } => Some(*addresses),
         _ => None,
     });
+    let (modbus, described) =
+        (driver.attachments.contains(&Attachment::Modbus), driver.attachments.contains(&Attachment::Described));
     let spi = driver.attachments.contains(&Attachment::Spi);
     Some(match key {
         "bus" => {
-            let (pattern, example) = match (addresses.is_some(), spi) {
+            let (pattern, example) = match (addresses.is_some() || described, spi) {
                 (true, true) => (r"^(i2c-[0-9]{1,3}|spi[0-9]{1,3}\.[0-9]{1,3})$", "i2c-1"),
                 (true, false) => (r"^i2c-[0-9]{1,3}$", "i2c-1"),
                 _ => (r"^spi[0-9]{1,3}\.[0-9]{1,3}$", "spi0.0"),
@@ -242,14 +256,24 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let description = "The bus: `i2c-1` is /dev/i2c-1, `spi0.0` is /dev/spidev0.0.";
             let schema =
                 json!({ "description": description, "type": "string", "pattern": pattern, "examples": [example] });
-            (schema, true)
+            (schema, !modbus)
         }
         "port" => {
             let description = "The serial port: its path, best one below /dev/serial/by-id, which stays the same.";
             let examples = ["/dev/ttyAMA0", "/dev/ttyUSB0"];
             let schema =
                 json!({ "description": description, "type": "string", "pattern": "^/.*[^/]$", "examples": examples });
-            (schema, true)
+            (schema, !modbus)
+        }
+        "host" => {
+            let description = "The device on Modbus over TCP: its address or name, and its port if it is not 502.";
+            let schema = json!({ "description": description, "type": "string", "examples": ["192.0.2.7:502"] });
+            (schema, false)
+        }
+        "address" if modbus => {
+            let description =
+                "Address of the device: on an I2C bus 0x08 to 0x77, on Modbus 1 to 247, where 1 is the default.";
+            (json!({ "description": description, "type": "integer", "minimum": 1, "maximum": 247 }), false)
         }
         "address" => {
             let addresses = addresses?;
@@ -277,13 +301,15 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             });
             (schema, false)
         }
+        "pin" => (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false),
         INTERRUPT => {
             let description = "The line of the board that the chip's interrupt is connected to. Changes of inputs are seen at \
                                once, with the time of the interrupt. Default: none, inputs are looked at every `poll`.";
             (places.line(description), false)
         }
         "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
-        _ => (places.line("The line: its name, or its chip and the offset there."), true),
+        // Or its pin.
+        _ => (places.line("The line: its name, or its chip and the offset there."), false),
     })
 }
 

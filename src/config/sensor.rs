@@ -25,7 +25,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let id = seen.id(&stanza, id, Role::Sensor, problems);
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
-        seen.place(place, id.as_deref(), problems);
+        seen.place(place, id.as_deref(), stanza.shares(), problems);
         expander::check(place, Role::Sensor, &seen.expanders, problems);
     }
     let spec = stanza.spec(problems);

@@ -5,7 +5,7 @@ use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
 use halyard_drivers::options::{Content, Node, Problem};
-use halyard_drivers::{DRIVERS, Driver, Role, find};
+use halyard_drivers::{Attachment, DRIVERS, Driver, Role, find};
 use schemars::{Schema, schema_for};
 use std::collections::BTreeMap;
 
@@ -107,6 +107,12 @@ impl<'d> Stanza<'d> {
         found.retain(|problem| !self.meant.iter().any(|key| problem.message == missing_key(key)));
         problems.extend(found);
         spec
+    }
+
+    /// Whether others of its sort can be connected to the same device.
+    pub fn shares(&self) -> bool {
+        let shares = |at: &Attachment| matches!(at, Attachment::Described | Attachment::Modbus);
+        self.driver.is_some_and(|driver| driver.attachments.iter().any(shares))
     }
 
     /// Reports a key that is not there, unless it is there misspelt.

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::machine::{Access, Machine};
 use super::parts::places;
-use crate::config::{At, Config, PwmName};
+use crate::config::{At, Config, Link, PwmName};
 use halyard_drivers::KernelClass;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,10 +26,14 @@ impl Needs {
             match &at {
                 At::I2c { bus, .. } => drop(needs.i2c.insert(*bus)),
                 At::Spi { bus, chip_select } => drop(needs.spi.insert((*bus, *chip_select))),
-                At::Serial(path) => drop(needs.ports.insert(path.clone())),
                 At::Kernel { class: KernelClass::OneWire, .. } => needs.one_wire = true,
+                At::Serial(path) | At::Modbus { link: Link::Serial(path), .. } => {
+                    needs.ports.insert(path.clone());
+                }
                 At::Line(line) => needs.lines |= line.expander().is_none(),
                 At::Pwm(PwmName::Channel { chip, .. }) => drop(needs.pwm.insert(chip.clone())),
+                // Nothing of this machine but its network.
+                At::Modbus { link: Link::Tcp(_), .. } => {}
                 // On a line of an expander, or of the board, whose way it is; and each of several is a place of its own.
                 // Other devices of the kernel have no interface of their own.
                 At::Pwm(PwmName::Line(_)) | At::Several(_) | At::Kernel { .. } => {}

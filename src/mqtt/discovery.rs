@@ -7,15 +7,16 @@
 mod tests;
 
 use super::topics::Topics;
-use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
-use halyard_drivers::{Channel, Control, Value as Reading};
+use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
+use halyard_drivers::actuator::FULL;
+use halyard_drivers::{Appearance, Channel, Control, Reading, Value as Number};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 5] = ["sensor", "binary_sensor", "switch", "number", "device_tracker"];
+const PLATFORMS: [&str; 7] = ["sensor", "binary_sensor", "switch", "number", "light", "fan", "device_tracker"];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -167,6 +168,14 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
             );
             component
         }
+        Control::Level(Appearance::Light) => light(&entity, topics, &actuator.id),
+        Control::Level(Appearance::Fan) => fan(&entity, topics, &actuator.id),
+        Control::Level(Appearance::Plain) => {
+            let mut component = entity.component("number", STATE, None);
+            component.extend([("min", json!(0)), ("max", json!(Number::Number(FULL))), ("step", json!(1))].map(owned));
+            insert_all(&mut component, [("unit_of_measurement", "%")]);
+            component
+        }
         Control::Number { range, step, unit } => {
             let (min, max) = range.into_inner();
             // Home Assistant refuses a number without a choice.
@@ -176,7 +185,7 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
             let step = if step.is_finite() { step.max(STEP_MIN) } else { STEP_MIN };
             let mut component = entity.component("number", STATE, None);
             for (key, number) in [("min", min), ("max", max), ("step", step)] {
-                component.insert(key.into(), json!(Reading::Number(number)));
+                component.insert(key.into(), json!(Number::Number(number)));
             }
             if let Some(unit) = unit {
                 component.insert("unit_of_measurement".into(), unit.into());
@@ -188,6 +197,69 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
     // The state is what the hardware has, not what was asked for.
     component.insert("optimistic".into(), false.into());
     components.insert(entity.key(STATE), component.into());
+    for Reading { channel, .. } in readings(actuator) {
+        let mut component = entity.component("sensor", &channel.name, Some(&channel.name));
+        describe(&mut component, &channel);
+        components.insert(entity.key(&channel.name), component.into());
+    }
+}
+
+/// What an actuator measures, as it is connected.
+fn readings(actuator: &ActuatorConfig) -> impl Iterator<Item = Reading> {
+    let has = |key: &str| match &actuator.at {
+        At::Several(members) => members.iter().any(|(name, _)| *name == key),
+        _ => false,
+    };
+    actuator.spec.readings().into_iter().filter(move |reading| has(reading.connection))
+}
+
+/// On or off, by a level.
+const ON_OFF: &str = "{{ 'ON' if value_json.get('state') | float(0) > 0 else 'OFF' }}";
+/// A level as a whole number, which Home Assistant wants of a fan.
+const WHOLE: &str = "{{ value_json.get('state') | float(0) | round(0, 'ceil') | int }}";
+
+/// A lamp: its level is its brightness. Turned on, it gets a brightness, the last one.
+fn light(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+    let mut component = entity.component("light", STATE, None);
+    component.shift_remove("value_template");
+    let (state, set) = (topics.state(id), topics.set(id));
+    insert_all(
+        &mut component,
+        [
+            ("state_value_template", ON_OFF),
+            ("payload_on", "ON"),
+            ("payload_off", "OFF"),
+            ("brightness_state_topic", &state),
+            ("brightness_value_template", WHOLE),
+            ("brightness_command_topic", &set),
+            ("on_command_type", "brightness"),
+        ],
+    );
+    component.insert("brightness_scale".into(), json!(Number::Number(FULL)));
+    component
+}
+
+/// A fan: its level is its speed.
+fn fan(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+    let mut component = entity.component("fan", STATE, None);
+    component.shift_remove("value_template");
+    let (state, set) = (topics.state(id), topics.set(id));
+    insert_all(
+        &mut component,
+        [
+            ("state_value_template", ON_OFF),
+            ("payload_on", "ON"),
+            ("payload_off", "OFF"),
+            ("percentage_state_topic", &state),
+            ("percentage_value_template", WHOLE),
+            ("percentage_command_topic", &set),
+        ],
+    );
+    component
+}
+
+fn owned<V>((key, value): (&str, V)) -> (String, V) {
+    (key.to_owned(), value)
 }
 
 fn insert_all<const N: usize>(component: &mut Map<String, Value>, pairs: [(&str, &str); N]) {

@@ -10,8 +10,8 @@ use crate::bus::Bus;
 use crate::config::{At, SensorConfig, Source};
 use crate::reporter::Reporter;
 use crate::watchdog::Watchdog;
-use halyard_drivers::port::Wire;
-use halyard_drivers::{Fault, FaultKind};
+use halyard_drivers::port::{ModbusSettings, SpiSettings, Wire};
+use halyard_drivers::{ActuatorSpec, Fault, SensorSpec};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,22 +59,49 @@ pub fn title(id: &str, driver: &str, at: &At) -> String {
     format!("{id} ({driver} at {at})")
 }
 
+/// How a part wants what it is connected to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    /// Of an SPI bus.
+    pub spi: Option<SpiSettings>,
+    /// Of a Modbus line.
+    pub modbus: Option<ModbusSettings>,
+}
+
+impl Wants {
+    /// Of a sensor.
+    #[must_use]
+    pub fn of(spec: &dyn SensorSpec) -> Self {
+        Self { spi: spec.spi(), modbus: spec.modbus() }
+    }
+
+    /// Of an actuator.
+    #[must_use]
+    pub fn of_actuator(spec: &dyn ActuatorSpec) -> Self {
+        Self { spi: None, modbus: spec.modbus() }
+    }
+}
+
 /// Opens the wire to a part.
 ///
 /// # Errors
 /// A [`Fault`] of the bus.
-pub fn wire(bus: &dyn Bus, at: &At, spi: Option<halyard_drivers::port::SpiSettings>) -> Result<Wire, Fault> {
+pub fn wire(bus: &dyn Bus, at: &At, wants: Wants) -> Result<Wire, Fault> {
     Ok(match at {
         At::I2c { bus: number, address } => Wire::I2c(bus.i2c(*number, *address)?, *address),
         At::Spi { bus: number, chip_select } => {
-            let settings = spi.ok_or_else(|| Fault::new(FaultKind::Rejected, "this driver is not for SPI"))?;
+            let settings = wants.spi.ok_or_else(|| Fault::rejected("this driver is not for SPI"))?;
             Wire::Spi(bus.spi(*number, *chip_select, settings)?)
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
         At::Pwm(name) => Wire::Pwm(bus.pwm(name)?),
         At::Kernel { device, .. } => Wire::Kernel(bus.kernel()?, device.clone()),
+        At::Modbus { link, unit } => {
+            let settings = wants.modbus.ok_or_else(|| Fault::rejected("this driver is not for Modbus"))?;
+            Wire::Modbus(bus.modbus(link, *unit, settings)?)
+        }
         At::Several(members) => {
-            let wires = members.iter().map(|(key, at)| Ok((*key, wire(bus, at, spi)?)));
+            let wires = members.iter().map(|(key, at)| Ok((*key, wire(bus, at, wants)?)));
             Wire::Several(wires.collect::<Result<_, Fault>>()?)
         }
         At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),

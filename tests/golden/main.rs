@@ -39,10 +39,17 @@ fn folder() -> PathBuf {
 
 /// Each driver's own example, and the other ways in which it can be connected.
 fn stanzas() -> Vec<(String, &'static Driver, String)> {
-    let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, driver.example.into())).collect();
+    let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, timed(driver.example))).collect();
     let bme280 = halyard_drivers::find("bme280").unwrap();
     all.push(("bme280-spi".into(), bme280, "- id: climate\n  driver: bme280\n  bus: spi0.0\n".into()));
     all
+}
+
+/// An example without what has its own time: how far it gets until something else happens is up to the machine.
+fn timed(example: &str) -> String {
+    let has_time =
+        |line: &&str| ["transition:", "speed:", "detach:", "tacho:"].iter().any(|key| line.trim().starts_with(key));
+    example.lines().filter(|line| !has_time(line)).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
@@ -174,6 +181,7 @@ impl Run {
                 self.step("start", "", |run| run.wired.open());
                 let [first, second] = match self.config.actuators[0].spec.control() {
                     Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
+                    Control::Level(_) => ["30".to_owned(), r#""OFF""#.to_owned()],
                     Control::Number { range, .. } => {
                         [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
                     }

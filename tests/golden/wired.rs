@@ -1,10 +1,10 @@
 //! Simulated buses with a record of lines and serial ports beside that of transfers, and with faults that strike once.
 
 use halyard::bus::{Bus, Edges, Serial, Simulated};
-use halyard::config::{At, Config, LineName};
+use halyard::config::{At, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelFiles, KernelPort, OutputLine, OutputPort, Parity, PortError, SerialSettings, Space,
-    SpiPort, SpiSettings, Stream,
+    EdgePort, I2cPort, InputSettings, KernelFiles, KernelPort, Modbus, ModbusPort, ModbusSettings, OutputLine,
+    OutputPort, Parity, PortError, PwmOutput, PwmPort, SerialSettings, Space, SpiPort, SpiSettings, Stream, Table,
 };
 use halyard_drivers::sim::{I2cBus, I2cFaults, Machine, MachineFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
@@ -159,10 +159,27 @@ impl Bus for Wired {
         Ok(KernelPort { files: Box::new(files), rounds })
     }
 
+    fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
+        self.control.wait();
+        let inner = Struck { inner: self.simulated.pwm(name)?.0, control: self.control.clone() };
+        Ok(PwmPort(Box::new(NotedPwm { inner, name: At::Pwm(name.clone()).to_string() })))
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        self.control.wait();
+        self.simulated.watch(line)
+    }
+
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.control.wait();
         let inner = Struck { inner: self.simulated.input(line, settings)?, control: self.control.clone() };
         Ok(Box::new(Noted { inner, line: line.clone() }))
+    }
+
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        self.control.wait();
+        let inner = self.simulated.modbus(link, unit, settings)?;
+        Ok(ModbusPort(Box::new(Talked { inner, unit, control: self.control.clone() })))
     }
 
     fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
@@ -288,6 +305,41 @@ impl KernelFiles for Struck<Machine> {
     }
 }
 
+/// A Modbus device with the record of its registers.
+struct Talked {
+    inner: ModbusPort,
+    unit: u8,
+    control: Arc<Control>,
+}
+
+impl Talked {
+    fn note(&self, what: &str, table: Table, address: u16, result: Result<&[u16], &PortError>) {
+        let words = match result {
+            Ok(words) => words.iter().map(|word| format!(" {word:04x}")).collect(),
+            Err(error) => format!(" {error}"),
+        };
+        self.control.note(format_args!("unit {}", self.unit), &format!("{what} {table:?} {address:04x}:{words}"));
+    }
+
+    fn struck<T>(&self) -> Result<T, PortError> {
+        Err(PortError::new(FaultKind::Absent, "no answer"))
+    }
+}
+
+impl Modbus for Talked {
+    fn read(&mut self, table: Table, address: u16, count: u16) -> Result<Vec<u16>, PortError> {
+        let result = if self.control.strikes() { self.struck() } else { self.inner.0.read(table, address, count) };
+        self.note("R", table, address, result.as_deref());
+        result
+    }
+
+    fn write(&mut self, table: Table, address: u16, words: &[u16]) -> Result<(), PortError> {
+        let result = if self.control.strikes() { self.struck() } else { self.inner.0.write(table, address, words) };
+        self.note("W", table, address, result.as_ref().map(|()| words));
+        result
+    }
+}
+
 /// A line with its record.
 struct Noted<T> {
     inner: Struck<T>,
@@ -333,5 +385,29 @@ impl Edges for Noted<Box<dyn Edges>> {
                 }
             }
         })
+    }
+}
+
+/// A PWM channel with its record: high time of period, in ns.
+struct NotedPwm {
+    inner: Struck<Box<dyn PwmOutput>>,
+    name: String,
+}
+
+impl PwmOutput for NotedPwm {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        if self.inner.control.strikes() {
+            self.inner.control.note(&self.name, &format!("cannot give {high_ns} of {period_ns} ns"));
+            return Err(PortError::new(FaultKind::Bus, "the channel does not answer"));
+        }
+        self.inner.control.note(&self.name, &format!("gives {high_ns} of {period_ns} ns"));
+        self.inner.inner.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        let found = self.inner.inner.found()?;
+        let text = found.map_or("nothing".to_owned(), |(period, high)| format!("{high} of {period} ns"));
+        self.inner.control.note(&self.name, &format!("reads {text}"));
+        Ok(found)
     }
 }

@@ -260,3 +260,62 @@ actuators:
         assert_eq!(seen(0b00), 0, "both on: {:?}", lines.driven());
     });
 }
+
+/// Period and high time in ns that the first channel of the simulated PWM chip gives.
+fn pulses() -> (u64, u64) {
+    let text = std::fs::read_to_string("/sys/kernel/debug/labpwm/pwm0").unwrap();
+    let mut words = text.split_whitespace().map(|word| word.parse().unwrap_or_default());
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn a_lamp_fades_and_is_off_at_once_at_the_end() {
+    guest("outputs::a_lamp_fades_and_is_off_at_once_at_the_end", "", || {
+        let world = World::new(
+            "actuators: [ { id: lamp, driver: light, pwm: { chip: pwmchip0, channel: 0 }, transition: 3s } ]",
+        );
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        assert_eq!(listener.find(0, "lamp", |_| true).json()["state"], 0);
+        let from = listener.mark();
+        let result = listener.command("lamp", "ON");
+        assert_eq!(result["status"], "applied");
+        let first = result["state"].as_f64().unwrap();
+        assert!(first > 0.0 && first < 50.0, "{result}");
+        listener.find(from, "lamp", |state| state.json()["state"] == 100);
+        assert_eq!(pulses(), (1_000_000, 1_000_000));
+        let told: Vec<_> =
+            listener.on(from, "lamp").iter().map(|state| state.json()["state"].as_f64().unwrap()).collect();
+        assert!(told.len() >= 3 && told.is_sorted(), "{told:?}");
+
+        listener.command("lamp", "50");
+        wait_until("step", || pulses().1 < 1_000_000);
+        listener.command("lamp", "OFF");
+        agent.signal(libc::SIGTERM);
+        assert!(agent.wait().success());
+        assert_eq!(pulses(), (1_000_000, 0));
+        let last = listener.on(from, "lamp").last().unwrap().json();
+        assert_eq!((&last["state"], &last["by"]), (&0.into(), &"safety".into()));
+    });
+}
+
+#[test]
+fn a_board_that_this_is_not_is_refused() {
+    scenario("outputs::a_board_that_this_is_not_is_refused", || {
+        let world = World::new("board: raspberry-pi\nactuators: [ { id: pump, driver: switch, pin: 11 } ]");
+        let (code, _, err) = world.halyard("set", &["pump", "ON"]);
+        assert!(code == 69 && err.contains("`board: raspberry-pi`: no Raspberry Pi that rppal knows"), "{code} {err}");
+        // Its chip is called as a Raspberry Pi's is: that is enough for the header, and for the character device.
+        world.configure("actuators: [ { id: pump, driver: switch, pin: 11 } ]");
+        assert_eq!(world.halyard("set", &["pump", "ON"]).0, 0);
+        let listener = world.listen();
+        let agent = world.start(&listener);
+        listener.apply("pump", "ON");
+        assert!(Outside::of(17).is_high());
+        assert!(
+            agent.log().contains("GPIO by the character device: no Raspberry Pi that rppal knows"),
+            "{}",
+            agent.log()
+        );
+    });
+}

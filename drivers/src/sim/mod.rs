@@ -8,11 +8,13 @@ pub mod clock;
 mod i2c;
 mod kernel;
 mod line;
+mod pwm;
 mod spi;
 
 pub use i2c::{I2cBus, I2cFaults};
 pub use kernel::{Files, KernelPart, Machine, MachineFaults};
 pub use line::Line;
+pub use pwm::Pwm;
 pub use spi::SpiSlot;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,11 @@ pub trait Part: Send {
     /// Sets what the part measures: the channel's name and a value in the channel's unit. `false` if it has no such
     /// channel.
     fn stimulate(&mut self, channel: &str, value: f64) -> bool;
+
+    /// The model of a device of which several stanzas describe registers, if it is one.
+    fn described(&mut self) -> Option<&mut crate::registers::sim::Model> {
+        None
+    }
 
     /// Whether it asks for attention, by its interrupt output; `None` if it has none.
     fn interrupt(&self) -> Option<bool> {

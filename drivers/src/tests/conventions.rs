@@ -14,9 +14,11 @@ const COMMON: &[&str] = &[
     "bus",
     "address",
     "line",
+    "pin",
     "port",
     "pwm",
     "device",
+    "host",
     "every",
     "filters",
     "store",
@@ -73,6 +75,7 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                 }
                 (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (Spec::Sensor(_) | Spec::Actuator(_), Attachment::Described | Attachment::Modbus) => true,
                 (Spec::Actuator(_) | Spec::Expander(_), Attachment::I2c { addresses }) => {
                     driver.role != Role::Sensor && addresses.is_sorted() && !addresses.is_empty()
                 }
@@ -150,6 +153,8 @@ fn examples_are_stanzas_of_their_driver() {
                 Attachment::Pwm => vec!["pwm"],
                 Attachment::Kernel(KernelClass::System) => vec![],
                 Attachment::Kernel(_) => vec!["device"],
+                Attachment::Described => vec!["bus", "address"],
+                Attachment::Modbus => vec!["port", "address"],
                 Attachment::Several(members) => {
                     members.iter().filter(|member| member.required).map(|member| member.key).collect()
                 }

@@ -52,7 +52,8 @@ pub fn wire_at(bus: &I2cBus, address: u8) -> Wire {
 pub fn sensors() -> impl Iterator<Item = (&'static Driver, Arc<dyn SensorSpec>, Attachment)> {
     DRIVERS.iter().flat_map(|driver| {
         let Spec::Sensor(spec) = (driver.defaults)() else { return Vec::new() };
-        driver.attachments.iter().map(|attachment| (*driver, spec.clone(), *attachment)).collect()
+        let on_bus = |attachment: &&Attachment| matches!(attachment, Attachment::I2c { .. } | Attachment::Spi);
+        driver.attachments.iter().filter(on_bus).map(|attachment| (*driver, spec.clone(), *attachment)).collect()
     })
 }
 

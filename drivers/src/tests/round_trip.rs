@@ -1,9 +1,10 @@
 //! What is set through the back door of a model comes out of its driver.
 
 use super::rig::{Rig, model, sample, sensors};
-use crate::port::OutputPort;
-use crate::sim::{Line, SharedPart};
-use crate::{Attachment, Control, DRIVERS, Edge, Spec, Value};
+use crate::port::{OutputPort, PwmOutput, PwmPort, Wire};
+use crate::sim::{Line, Pwm, SharedPart};
+use crate::{ActuatorSpec, Attachment, Control, DRIVERS, Driver, Edge, FaultKind, Next, Spec, Value};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A thousandth of the range is coarse for all parts but the one with ten bits.
@@ -50,27 +51,102 @@ fn inputs_tell_their_first_level_and_each_change() {
     }
 }
 
+/// What an actuator is connected to.
+#[derive(Clone, Default)]
+struct Outside {
+    line: Line,
+    channel: Pwm,
+}
+
+impl Outside {
+    fn wire(&self, attachment: Attachment) -> Wire {
+        match attachment {
+            Attachment::OutputLine => Wire::Output(OutputPort(Box::new(self.line.clone()))),
+            Attachment::Pwm => Wire::Pwm(PwmPort(Box::new(self.channel.clone()))),
+            Attachment::Several(members) => {
+                let required = members.iter().filter(|member| member.required);
+                Wire::Several(required.map(|member| (member.key, self.wire(member.at))).collect())
+            }
+            other => panic!("no actuator is on {other:?}"),
+        }
+    }
+
+    fn state(&self) -> (bool, Option<(u64, u64)>) {
+        (self.line.is_high(), self.channel.gives())
+    }
+}
+
+/// The actuators that are on lines and PWM channels; those on a bus are their own tests' matter.
+fn on_lines() -> impl Iterator<Item = (&'static Driver, Arc<dyn ActuatorSpec>)> {
+    let on_bus = |driver: &Driver| matches!(driver.attachments[0], Attachment::I2c { .. } | Attachment::Spi);
+    DRIVERS.iter().filter(move |driver| !on_bus(driver)).filter_map(|driver| match (driver.defaults)() {
+        Spec::Actuator(spec) => Some((*driver, spec)),
+        _ => None,
+    })
+}
+
 #[test]
 fn actuators_do_what_they_are_told_and_nothing_before() {
-    for driver in DRIVERS {
-        let Spec::Actuator(spec) = (driver.defaults)() else { continue };
+    for (driver, spec) in on_lines() {
         let values = match spec.control() {
             Control::Switch => vec![Value::Switch(true), Value::Switch(false), Value::Switch(true)],
             Control::Number { range, .. } => [*range.start(), *range.end()].map(Value::Number).to_vec(),
+            Control::Level(_) => [100.0, 0.0, 33.3, 0.1].map(Value::Number).to_vec(),
         };
         for found in [false, true] {
-            let line = Line::new();
-            line.pull(found);
-            if !driver.attachments.contains(&Attachment::OutputLine) {
-                continue;
+            let mut outside = Outside::default();
+            outside.line.pull(found);
+            if found {
+                outside.channel.pulses(20_000_000, 1_234_567).unwrap();
             }
-            let mut actuator = spec.open(crate::port::Wire::Output(OutputPort(Box::new(line.clone())))).unwrap();
+            let before = outside.state();
+            let mut actuator = spec.open(outside.wire(driver.attachments[0])).unwrap();
             actuator.read().unwrap();
-            assert_eq!(line.is_high(), found, "{}", driver.name);
+            assert_eq!(outside.state(), before, "{}", driver.name);
             for value in &values {
                 assert_eq!(actuator.apply(value).unwrap(), *value, "{}", driver.name);
                 assert_eq!(actuator.read().unwrap(), Some(value.clone()), "{}", driver.name);
+                assert_eq!(actuator.apply_at_once(value).unwrap(), *value, "{}", driver.name);
             }
         }
+    }
+}
+
+#[test]
+fn actuators_refuse_what_they_cannot_be() {
+    for (driver, spec) in on_lines() {
+        let outside = Outside::default();
+        let mut actuator = spec.open(outside.wire(driver.attachments[0])).unwrap();
+        let wrong = match spec.control() {
+            Control::Switch => vec![Value::Number(1.0)],
+            Control::Number { range, .. } => vec![Value::Switch(true), Value::Number(range.end() + 1.0)],
+            Control::Level(_) => vec![Value::Switch(true), Value::Number(-1.0), Value::Number(100.1)],
+        };
+        for value in wrong.into_iter().chain([Value::Number(f64::NAN)]) {
+            assert_eq!(actuator.apply(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);
+            assert_eq!(
+                actuator.apply_at_once(&value).unwrap_err().kind,
+                FaultKind::Rejected,
+                "{} {value}",
+                driver.name
+            );
+        }
+        assert_eq!(outside.state(), (false, None), "{}", driver.name);
+    }
+}
+
+#[test]
+fn actuators_tell_when_their_hardware_fails() {
+    for (driver, spec) in on_lines() {
+        let outside = Outside::default();
+        let mut actuator = spec.open(outside.wire(driver.attachments[0])).unwrap();
+        outside.line.set_broken(true);
+        outside.channel.set_broken(true);
+        let off = spec.control().off();
+        assert_eq!(actuator.apply(&off).unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
+        assert_eq!(actuator.read().unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
+        outside.line.set_broken(false);
+        outside.channel.set_broken(false);
+        assert_eq!(actuator.apply(&off).unwrap(), off, "{}", driver.name);
     }
 }

@@ -3,7 +3,7 @@
 use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
 use crate::acting::command::parse;
-use halyard_drivers::FaultKind;
+use halyard_drivers::{Appearance, FaultKind};
 use proptest::prelude::*;
 
 const OFF: Value = Value::Switch(false);
@@ -65,7 +65,7 @@ impl Bench {
             }
             for action in actions {
                 match action {
-                    Action::Write { actuator, value } => {
+                    Action::Write { actuator, value, .. } => {
                         let result = if self.broken {
                             Err(Fault::new(FaultKind::Bus, "broken"))
                         } else {
@@ -149,6 +149,94 @@ fn numbers_have_a_range() {
     assert_eq!(bench.send("fan", "100"), ("applied", None));
     assert_eq!(bench.send("fan", "100.5"), ("rejected", Some(Reason::OutOfRange)));
     assert_eq!(bench.send("fan", "ON"), ("rejected", Some(Reason::UnknownValue)));
+}
+
+const LIGHT: Control = Control::Level(Appearance::Light);
+
+/// A gate with a lamp that is off.
+fn with_lamp(lamp: Rules, others: &[(&str, Rules)]) -> Bench {
+    let mut bench = Bench::new(others);
+    bench.gate.add("lamp", Rules { control: LIGHT, safe: Value::Number(0.0), ..lamp });
+    bench.gate.opened("lamp", Value::Number(0.0), bench.now);
+    bench.settle();
+    bench.log.clear();
+    bench
+}
+
+#[test]
+fn a_level_remembers_what_it_was() {
+    let mut bench = with_lamp(rules(), &[]);
+    for command in ["ON", "40", "TOGGLE", "TOGGLE", "OFF", "ON", "0", r#"{"value":"ON"}"#] {
+        assert_eq!(bench.send("lamp", command), ("applied", None), "{command}");
+    }
+    let states = ["100", "40", "0", "40", "0", "40", "0", "40"].map(|level| format!("lamp {level} command"));
+    assert_eq!(bench.log(), states);
+    assert_eq!(bench.send("lamp", "100.5"), ("rejected", Some(Reason::OutOfRange)));
+    assert_eq!(bench.send("lamp", "-1"), ("rejected", Some(Reason::OutOfRange)));
+}
+
+/// Begins a command whose write ends at another state than was asked for, on its way to it.
+fn fade(bench: &mut Bench, command: &str, first: f64) -> bool {
+    bench.gate.command("lamp", parse(command.as_bytes(), bench.wall()), false, 0, bench.now, bench.wall());
+    let actions = bench.gate.actions();
+    let [Action::Write { at_once, .. }] = actions[..] else { panic!("{actions:?}") };
+    bench.gate.written("lamp", Ok(Value::Number(first)), bench.now);
+    bench.settle();
+    at_once
+}
+
+#[test]
+fn what_fades_out_is_on() {
+    let lock = |other: &str| Rules { interlock: vec![other.into()], ..rules() };
+    let mut bench = with_lamp(Rules { max_on: Some(seconds(10)), ..lock("pump") }, &[("pump", lock("lamp"))]);
+    assert!(!fade(&mut bench, "50", 1.0));
+    assert!(bench.gate.is_on_its_way("lamp"));
+    assert_eq!(bench.send("pump", "ON"), ("rejected", Some(Reason::Interlock)), "it is on its way to on");
+    bench.pass(seconds(4));
+    bench.gate.moved("lamp", Ok(Value::Number(50.0)), bench.now);
+    bench.settle();
+    assert!(!bench.gate.is_on_its_way("lamp"));
+    fade(&mut bench, r#"{"id":"a","value":"OFF"}"#, 49.0);
+    assert_eq!(bench.send("pump", "ON"), ("rejected", Some(Reason::Interlock)), "it is on its way to off");
+    bench.gate.moved("lamp", Ok(Value::Number(20.0)), bench.now);
+    bench.settle();
+    // TOGGLE goes by where it goes.
+    fade(&mut bench, "TOGGLE", 21.0);
+    assert_eq!(
+        bench.log(),
+        ["lamp 1 command", "lamp 50 command", "lamp 49 command", "lamp 20 command", "lamp 21 command"]
+    );
+    // On since the beginning, whatever it did meanwhile: and for safety it is off at once.
+    bench.pass(seconds(5));
+    assert!(bench.log().is_empty());
+    bench.now += seconds(1);
+    bench.gate.tick(bench.now);
+    let off = Action::Write { actuator: "lamp".into(), value: Value::Number(0.0), at_once: true };
+    assert_eq!(bench.gate.actions(), [off]);
+    bench.gate.written("lamp", Ok(Value::Number(0.0)), bench.now);
+    bench.settle();
+    assert_eq!(bench.send("pump", "ON"), ("applied", None));
+}
+
+#[test]
+fn a_pulse_goes_back_to_where_it_went() {
+    let mut bench = with_lamp(rules(), &[]);
+    fade(&mut bench, "50", 1.0);
+    bench.gate.moved("lamp", Ok(Value::Number(20.0)), bench.now);
+    bench.settle();
+    fade(&mut bench, r#"{"value":100,"for":"2s"}"#, 100.0);
+    bench.pass(seconds(2));
+    assert_eq!(bench.log().last().unwrap(), "lamp 50 command");
+}
+
+#[test]
+fn what_fails_on_its_way_is_made_safe() {
+    let mut bench = with_lamp(rules(), &[]);
+    fade(&mut bench, "50", 1.0);
+    bench.gate.moved("lamp", Err(Fault::new(FaultKind::Bus, "broken")), bench.now);
+    assert_eq!(bench.gate.state("lamp"), None);
+    bench.pass(seconds(1));
+    assert_eq!(bench.log().last().unwrap(), "lamp 0 safety");
 }
 
 #[test]
@@ -383,7 +471,11 @@ proptest! {
                     bench.gate.broker(there, bench.now);
                     without_broker = if there { None } else { without_broker.or(Some(bench.now)) };
                 }
-                Step::Broken(broken) => bench.broken = broken,
+                Step::Broken(broken) => {
+                    bench.broken = broken;
+                    // Also if it is mended before any time passes: what failed meanwhile is tried again later.
+                    healthy_since = healthy_since.filter(|_| !broken);
+                }
             }
             prop_assert!(!(bench.outputs["pump"] && bench.outputs["valve"]), "both on");
         }

@@ -3,6 +3,7 @@
 use super::seen::Seen;
 use super::{By, Rules};
 use crate::acting::command::{Command, Reason, Wanted};
+use halyard_drivers::actuator::FULL;
 use halyard_drivers::{Control, Value};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,12 @@ pub(super) struct Unit<R> {
     pub(super) rules: Rules,
     /// `None` while not known.
     pub(super) state: Option<Value>,
+    /// What it was told to be, or was found to be: where its state will be when it has got there.
+    pub(super) target: Option<Value>,
+    /// Last level that was not 0, in %.
+    level: f64,
+    /// On whose behalf it is what it is, and the command's id.
+    pub(super) last: (By, Option<String>),
     /// Whether it was opened and can be written to.
     pub(super) open: bool,
     /// Why it could not be opened.
@@ -73,6 +80,9 @@ impl<R> Unit<R> {
         Self {
             rules,
             state: None,
+            target: None,
+            level: FULL,
+            last: (By::Start, None),
             open: false,
             absent: None,
             retired: false,
@@ -104,6 +114,20 @@ impl<R> Unit<R> {
                 _ => Err((Reason::UnknownValue, "TOGGLE needs a known state".into())),
             },
             (Wanted::Value(value @ Value::Switch(_)), Control::Switch) => Ok(value.clone()),
+            (Wanted::Toggle, Control::Level(_)) => match &self.target {
+                Some(target) => Ok(Value::Number(if target.is_active() { 0.0 } else { self.level })),
+                None => Err((Reason::UnknownValue, "TOGGLE needs a known state".into())),
+            },
+            (Wanted::Value(Value::Switch(on)), Control::Level(_)) => {
+                Ok(Value::Number(if *on { self.level } else { 0.0 }))
+            }
+            (Wanted::Value(Value::Number(level)), Control::Level(_)) => {
+                if (0.0..=FULL).contains(level) {
+                    Ok(Value::Number(*level))
+                } else {
+                    Err((Reason::OutOfRange, format!("{level} is outside of 0 to {FULL} %")))
+                }
+            }
             (Wanted::Value(Value::Number(number)), Control::Number { range, unit, .. }) => {
                 if range.contains(number) {
                     Ok(Value::Number(*number))
@@ -155,9 +179,18 @@ impl<R> Unit<R> {
         Ok(command)
     }
 
+    /// It was written, or found, to be this.
+    pub(super) fn settle_on(&mut self, target: Value) {
+        if let Some(level) = target.number().filter(|level| *level > 0.0) {
+            self.level = level;
+        }
+        self.target = Some(target);
+    }
+
     /// Its state is not known any more; it may be on since `began`. It will be made safe.
     pub(super) fn lose(&mut self, began: Instant, now: Instant, stopping: bool) {
         self.state = None;
+        self.target = None;
         self.pulse = None;
         self.deferred = None;
         self.active_since.get_or_insert(began);

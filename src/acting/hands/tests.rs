@@ -9,7 +9,7 @@ use crate::watchdog::Watchdog;
 use bytes::Bytes;
 use halyard_drivers::port::Wire;
 use halyard_drivers::sim::Part;
-use halyard_drivers::{ActuatorSpec, Control};
+use halyard_drivers::{ActuatorSpec, Appearance, Control, FaultKind};
 use std::sync::{Mutex, mpsc};
 
 /// Takes until it is told to turn on.
@@ -59,24 +59,32 @@ fn failures(body: &Body) -> usize {
     body.news.iter().filter(failed).count()
 }
 
-#[tokio::test]
-async fn a_worker_that_takes_too_long_is_given_up_once_and_its_late_result_is_none() {
-    let (release, wait) = mpsc::channel();
-    let actuator = testing::actuator("pump", Arc::new(Slow(Arc::new(Mutex::new(wait)))));
+fn start(actuator: &ActuatorConfig) -> Acting {
     let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![actuator.clone()])));
     let reporter = Reporter::new(Outbox::new(Limits::default()), Topics::new("halyard", "greenhouse"), "test");
     let acting = Acting::start(bus, reporter, &Watchdog::default(), Memory::load(None));
-    acting.add(actuator);
-    until(&acting, |body| body.gate.state("pump") == Some(&Value::Switch(false))).await;
-    let command = Incoming {
-        topic: "halyard/greenhouse/pump/set".into(),
-        payload: Bytes::from_static(b"ON"),
+    acting.add(actuator.clone());
+    acting
+}
+
+fn command(actuator: &str, payload: &'static str) -> Incoming {
+    Incoming {
+        topic: format!("halyard/greenhouse/{actuator}/set"),
+        payload: Bytes::from_static(payload.as_bytes()),
         retained: false,
         response_topic: None,
         correlation: None,
         received: Instant::now(),
-    };
-    acting.command("pump", command);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_too_long_is_given_up_once_and_its_late_result_is_none() {
+    let (release, wait) = mpsc::channel();
+    let actuator = testing::actuator("pump", Arc::new(Slow(Arc::new(Mutex::new(wait)))));
+    let acting = start(&actuator);
+    until(&acting, |body| body.gate.state("pump") == Some(&Value::Switch(false))).await;
+    acting.command("pump", command("pump", "ON"));
     let late = Instant::now() + LIMIT;
     {
         let mut body = acting.shared.lock();
@@ -93,4 +101,94 @@ async fn a_worker_that_takes_too_long_is_given_up_once_and_its_late_result_is_no
     let body = acting.shared.lock();
     assert!(body.gate.state("pump").is_none(), "a late ON is nobody's state");
     assert!(body.hands["pump"].driver.is_none(), "nor is its driver used again");
+}
+
+/// Goes from step to step as long as it is let.
+#[derive(Clone, Debug, Default)]
+struct Walker(Arc<Mutex<Walk>>);
+
+#[derive(Debug, Default)]
+struct Walk {
+    at: f64,
+    to: f64,
+    steps: u32,
+    fault: Option<FaultKind>,
+}
+
+impl Actuator for Walker {
+    fn apply(&mut self, value: &Value) -> Result<Value, Fault> {
+        let mut walk = self.0.lock().unwrap();
+        walk.to = value.number().unwrap();
+        walk.at = walk.at.max(1.0);
+        Ok(Value::Number(walk.at))
+    }
+
+    fn apply_at_once(&mut self, value: &Value) -> Result<Value, Fault> {
+        let mut walk = self.0.lock().unwrap();
+        (walk.at, walk.to) = (value.number().unwrap(), value.number().unwrap());
+        Ok(value.clone())
+    }
+
+    fn read(&mut self) -> Result<Option<Value>, Fault> {
+        Ok(None)
+    }
+
+    fn next(&self) -> Option<Duration> {
+        let walk = self.0.lock().unwrap();
+        (walk.at != walk.to).then_some(Duration::ZERO)
+    }
+
+    fn advance(&mut self) -> Result<Option<Value>, Fault> {
+        let mut walk = self.0.lock().unwrap();
+        walk.steps += 1;
+        if let Some(kind) = walk.fault.take() {
+            return Err(Fault::new(kind, "stumbled"));
+        }
+        walk.at += (walk.to - walk.at).signum();
+        Ok(Some(Value::Number(walk.at)))
+    }
+}
+
+impl ActuatorSpec for Walker {
+    fn control(&self) -> Control {
+        Control::Level(Appearance::Plain)
+    }
+
+    fn open(&self, _: Wire) -> Result<Box<dyn Actuator>, Fault> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn simulate(&self) -> Option<Box<dyn Part>> {
+        None
+    }
+}
+
+fn level(body: &Body) -> Option<f64> {
+    body.gate.state("blind").and_then(Value::number)
+}
+
+#[tokio::test]
+async fn what_takes_its_time_is_called_for_each_step() {
+    let walker = Walker::default();
+    let actuator = ActuatorConfig { safe: Value::Number(0.0), ..testing::actuator("blind", Arc::new(walker.clone())) };
+    let acting = start(&actuator);
+    until(&acting, |body| level(body) == Some(0.0)).await;
+    acting.command("blind", command("blind", "20"));
+    until(&acting, |body| level(body) == Some(20.0)).await;
+    assert_eq!(walker.0.lock().unwrap().steps, 20, "from 0 at the start to 1, to 20");
+    assert!(acting.shared.lock().hands["blind"].step.is_none(), "it is there");
+
+    // A step that can be taken again is no more than told.
+    walker.0.lock().unwrap().fault = Some(FaultKind::NotReady);
+    acting.command("blind", command("blind", "10"));
+    until(&acting, |body| level(body) == Some(10.0)).await;
+    // Any other ends it, and it is made safe.
+    walker.0.lock().unwrap().fault = Some(FaultKind::Bus);
+    acting.command("blind", command("blind", "90"));
+    until(&acting, |body| level(body) == Some(0.0)).await;
+
+    acting.command("blind", command("blind", "100"));
+    until(&acting, |body| level(body) > Some(1.0)).await;
+    acting.stop().await;
+    assert_eq!((walker.0.lock().unwrap().at, level(&acting.shared.lock())), (0.0, Some(0.0)), "at once");
 }

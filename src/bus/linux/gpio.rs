@@ -1,7 +1,7 @@
 //! GPIO lines through `/dev/gpiochipN`: finding them, and driving them.
 
 use super::errno;
-use crate::config::LineName;
+use crate::config::{LineName, header};
 use gpiocdev::chip::chips;
 use gpiocdev::line::{Info, Value};
 use gpiocdev::request::{Builder, Config, Request};
@@ -17,9 +17,7 @@ const CONSUMER: &str = "halyard";
 
 /// Opens a line to drive: requested as it is, so that neither level nor direction change.
 pub(super) fn output(line: &LineName) -> Result<OutputPort, PortError> {
-    let place = Place::find(line)?;
-    let request = place.builder().as_is().request().map_err(|error| place.refused(&error))?;
-    Ok(OutputPort(Box::new(Output { request, offset: place.offset, driven: false })))
+    Ok(OutputPort(Box::new(Place::find(line)?.output()?)))
 }
 
 /// Who has a line, as the kernel knows it.
@@ -30,7 +28,8 @@ pub(super) fn holder(line: &LineName) -> Result<Option<String>, PortError> {
     Ok(info.used.then_some(info.consumer))
 }
 
-struct Output {
+/// A line to drive, which nobody else has meanwhile.
+pub(in crate::bus) struct Output {
     request: Request,
     offset: u32,
     /// The line is an output by us.
@@ -62,7 +61,7 @@ pub(super) fn level(request: &Request) -> Result<bool, PortError> {
 }
 
 /// A line that was found.
-pub(super) struct Place {
+pub(in crate::bus) struct Place {
     chip: PathBuf,
     pub(super) offset: u32,
     /// As the configuration calls it.
@@ -70,13 +69,26 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn find(line: &LineName) -> Result<Self, PortError> {
+    pub(in crate::bus) fn find(line: &LineName) -> Result<Self, PortError> {
         let (chip, offset) = match line {
             LineName::Offset { chip, offset } => by_offset(chip, *offset)?,
             LineName::Name(name) => by_name(name)?,
+            LineName::Header(pin) => by_pin(*pin)?,
             LineName::Pin { .. } => return Err(absent(format!("{line} is a line of an expander, not of the board"))),
         };
         Ok(Self { chip, offset, name: line.to_string() })
+    }
+
+    /// The GPIO number of a line that is on the header of a Raspberry Pi.
+    pub(in crate::bus) fn header_gpio(&self) -> Option<u8> {
+        let number = u8::try_from(self.offset).ok().filter(|_| self.offset <= header::HIGHEST)?;
+        Chip::from_path(&self.chip).is_ok_and(|chip| is_header(&chip)).then_some(number)
+    }
+
+    /// Requests the line to drive it.
+    pub(in crate::bus) fn output(&self) -> Result<Output, PortError> {
+        let request = self.builder().as_is().request().map_err(|error| self.refused(&error))?;
+        Ok(Output { request, offset: self.offset, driven: false })
     }
 
     /// A request for this line and nothing said about it yet.
@@ -140,7 +152,10 @@ fn by_name(name: &str) -> Result<(PathBuf, u32), PortError> {
     }
     match found.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(hidden.unwrap_or_else(|| absent(unknown(name, others)))),
+        [] => match on_header(name)? {
+            Some(place) => Ok(place),
+            None => Err(hidden.unwrap_or_else(|| absent(unknown(name, others)))),
+        },
         several => {
             let places: Vec<_> = several
                 .iter()
@@ -153,6 +168,44 @@ fn by_name(name: &str) -> Result<(PathBuf, u32), PortError> {
             )))
         }
     }
+}
+
+/// Whether the lines of a Raspberry Pi's header are on this chip: by its label, from the kernel's drivers.
+fn is_header(chip: &Chip) -> bool {
+    let label = chip.info().map(|info| info.label).unwrap_or_default();
+    ["pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"].contains(&label.as_str())
+}
+
+/// The chip with the lines of a Raspberry Pi's header.
+fn header_chip() -> Result<Option<PathBuf>, PortError> {
+    let chips = chips().map_err(|error| fault(&error))?;
+    Ok(chips.into_iter().find(|path| Chip::from_path(path).is_ok_and(|chip| is_header(&chip))))
+}
+
+/// `GPIO2` of a Raspberry Pi whose device tree has another name for that line, such as `SDA1`.
+fn on_header(name: &str) -> Result<Option<(PathBuf, u32)>, PortError> {
+    let number = name.strip_prefix("GPIO").filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    let number = number.and_then(|digits| digits.parse::<u32>().ok()).filter(|number| *number <= header::HIGHEST);
+    match number {
+        Some(number) => Ok(header_chip()?.map(|chip| (chip, number))),
+        None => Ok(None),
+    }
+}
+
+fn by_pin(pin: u8) -> Result<(PathBuf, u32), PortError> {
+    let Some(chip) = header_chip()? else {
+        let message = format!("pin {pin}: this is no Raspberry Pi, or its GPIO chip is not accessible: name the line");
+        return Err(absent(message));
+    };
+    let revision = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let gpio = if is_the_first(&revision) { header::gpio_of_the_first(pin) } else { header::gpio(pin) };
+    Ok((chip, u32::from(gpio.map_err(absent)?)))
+}
+
+/// Whether `/proc/cpuinfo` tells of the first Model B: its revision code is 0002 or 0003, after 1000 if it was overvolted.
+fn is_the_first(cpuinfo: &str) -> bool {
+    let code = cpuinfo.lines().find_map(|line| line.strip_prefix("Revision")?.split(':').nth(1)).unwrap_or_default();
+    ["0002", "0003", "10000002", "10000003", "1000002", "1000003"].contains(&code.trim())
 }
 
 fn unknown(name: &str, mut others: Vec<String>) -> String {
@@ -204,5 +257,12 @@ mod tests {
         assert_eq!(unknown("GPIO71", names()), "there is no line GPIO71: is it GPIO1 or GPIO17 or GPIO7?");
         assert_eq!(unknown("LED", names()), "there is no line LED");
         assert!(unknown("LED", Vec::new()).contains("no GPIO chip"));
+    }
+
+    #[test]
+    fn the_first_model_is_known_by_its_revision() {
+        assert!(is_the_first("Hardware\t: BCM2835\nRevision\t: 0003\nSerial\t\t: 00"));
+        assert!(!is_the_first("Hardware\t: BCM2835\nRevision\t: 000e\nSerial\t\t: 00"));
+        assert!(!is_the_first("Revision\t: a02082\n") && !is_the_first("model name\t: 0003\n"));
     }
 }

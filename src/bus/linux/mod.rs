@@ -2,16 +2,20 @@
 
 mod edges;
 mod errno;
-mod gpio;
+pub(super) mod gpio;
 mod i2c;
 mod kernel;
+pub(super) mod pwm;
 mod serial;
 mod spi;
 
+use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
-use crate::config::LineName;
+use crate::config::{LineName, Link, PwmName};
+use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputPort, PortError, Rounds, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, Rounds,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +27,7 @@ pub struct Linux {
     i2c: Locks,
     spi: Locks,
     rounds: Rounds,
+    modbus: Lines,
 }
 
 impl Linux {
@@ -62,12 +67,31 @@ impl Bus for Linux {
         gpio::holder(line)
     }
 
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        match channel {
+            PwmName::Channel { chip, channel } => pwm::open(chip, *channel),
+            PwmName::Line(line) => {
+                let message = format!("no pulses on {line} here: name a channel, `{{ chip: pwmchip0, channel: 0 }}`");
+                Err(PortError::new(FaultKind::Rejected, message))
+            }
+        }
+    }
+
+    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
+        edges::watch(line)
+    }
+
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         edges::open(line, settings)
     }
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {
         serial::open(path, settings)
+    }
+
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        let path = link.to_string();
+        self.modbus.device(link, unit, settings, Box::new(move || serial::open(&path, settings.serial)))
     }
 }
 

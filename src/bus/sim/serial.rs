@@ -46,3 +46,22 @@ async fn live(part: SharedPart, mut end: DuplexStream) {
         }
     }
 }
+
+/// A line with several devices on it, each of which answers to its unit, as `find` gives it.
+pub(super) fn open_line(find: impl Fn(u8) -> Option<SharedPart> + Send + 'static) -> Box<dyn Serial> {
+    let (port, mut end) = duplex(KEPT);
+    tokio::spawn(async move {
+        let mut bytes = [0; 256];
+        // Until the port is closed. A request is written as a whole.
+        while let Ok(length @ 1..) = end.read(&mut bytes).await {
+            let mut out = Vec::new();
+            if let Some(part) = find(bytes[0]) {
+                part.lock().serial().into_iter().for_each(|part| part.receive(&bytes[..length], &mut out));
+            }
+            if end.write_all(&out).await.is_err() {
+                return;
+            }
+        }
+    });
+    Box::new(port)
+}

@@ -189,7 +189,7 @@ fn configured_parts_are_where_they_are_configured() {
     let Some(Value::Number(celsius)) = sample.values()[0] else { panic!("{sample:?}") };
     assert!((celsius - 37.5).abs() < 0.01, "{celsius}");
 
-    let elsewhere = spec.open(Wire::I2c(open(config.board, &config).i2c(1, 0x45).unwrap(), 0x45));
+    let elsewhere = spec.open(Wire::I2c(open(config.board, &config).unwrap().i2c(1, 0x45).unwrap(), 0x45));
     assert_eq!(elsewhere.err().unwrap().kind, FaultKind::Absent);
 }
 

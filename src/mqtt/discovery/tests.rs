@@ -2,6 +2,7 @@ mod cleanup;
 mod rules;
 
 use super::*;
+use crate::config::LineName;
 use crate::testing::{self, config, sensor};
 use halyard_drivers::options::{Content, Node, Place};
 use halyard_drivers::port::{InputSettings, Wire};
@@ -120,6 +121,35 @@ fn a_greenhouse() {
 }
 
 #[test]
+fn levels_are_what_they_look_like() {
+    let level = |id: &str, appearance| actuator(id, Control::Level(appearance));
+    let actuators =
+        vec![level("lamp", Appearance::Light), level("fan", Appearance::Fan), level("mat", Appearance::Plain)];
+    let message = message(&config(vec![], actuators), None);
+    assert_accepted(&message);
+    let component = |key: &str| &message["components"][key];
+    assert_eq!(component("lamp-state")["platform"], "light");
+    assert_eq!(component("lamp-state")["brightness_scale"], 100);
+    assert_eq!(component("fan-state")["platform"], "fan");
+    assert_eq!(component("fan-state")["percentage_command_topic"], "halyard/greenhouse/fan/set");
+    assert_eq!((&component("mat-state")["platform"], &component("mat-state")["max"]), (&json!("number"), &json!(100)));
+}
+
+#[test]
+fn a_fan_with_a_tachometer_has_a_speed() {
+    let fan = |keys: &[&'static str]| ActuatorConfig {
+        spec: Arc::new(halyard_drivers::fan::Options::default()),
+        at: At::Several(keys.iter().map(|key| (*key, At::Line(LineName::Name((*key).to_owned())))).collect()),
+        ..actuator("fan", Control::Switch)
+    };
+    let with = message(&config(vec![], vec![fan(&["pwm", "tacho"])]), None);
+    assert_accepted(&with);
+    assert_eq!(with["components"]["fan-rpm"]["unit_of_measurement"], "rpm");
+    let without = message(&config(vec![], vec![fan(&["pwm"])]), None);
+    assert!(without["components"].get("fan-rpm").is_none());
+}
+
+#[test]
 fn the_topic_takes_an_id_only() {
     let config = greenhouse();
     assert_eq!(
@@ -156,10 +186,10 @@ fn every_driver_is_accepted() {
     }
 }
 
-/// A stanza without the keys that the agent reads itself.
+/// The driver's own options in a stanza.
 fn own_options(driver: &Driver, stanza: &serde_yaml::Value) -> Node {
-    let map = stanza.as_mapping().unwrap();
     let schema = (driver.schema)().to_value();
+    let map = stanza.as_mapping().unwrap();
     let own = map.iter().filter(|(key, _)| schema["properties"].get(key.as_str().unwrap()).is_some());
     node(Content::Map(own.map(|(key, value)| (tree(key), tree(value))).collect()))
 }

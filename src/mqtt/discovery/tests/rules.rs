@@ -14,6 +14,28 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             &["command_topic", "payload_on", "payload_off", "state_on", "state_off", "optimistic", "device_class"]
         }
         "number" => &["command_topic", "min", "max", "step", "unit_of_measurement", "optimistic", "device_class"],
+        "light" => &[
+            "command_topic",
+            "state_value_template",
+            "payload_on",
+            "payload_off",
+            "brightness_state_topic",
+            "brightness_value_template",
+            "brightness_command_topic",
+            "brightness_scale",
+            "on_command_type",
+            "optimistic",
+        ],
+        "fan" => &[
+            "command_topic",
+            "state_value_template",
+            "payload_on",
+            "payload_off",
+            "percentage_state_topic",
+            "percentage_value_template",
+            "percentage_command_topic",
+            "optimistic",
+        ],
         "device_tracker" => &["json_attributes_topic", "source_type"],
         other => panic!("unknown platform {other}"),
     }
@@ -108,6 +130,12 @@ pub fn assert_accepted(message: &Value) {
         for topic in ["state_topic", "command_topic"].iter().filter_map(|key| component.get(*key)) {
             assert!(!topic.as_str().unwrap().contains(['+', '#', '\0']));
         }
+        if platform == "light" || platform == "fan" {
+            // Neither knows the plain key.
+            assert!(component.get("value_template").is_none());
+            assert_level(component, if platform == "light" { "brightness" } else { "percentage" });
+            continue;
+        }
         let value = text("value_template").strip_prefix("{{ value_json.get('").unwrap().strip_suffix("') }}").unwrap();
         let word = if platform == "device_tracker" { value.to_ascii_lowercase() } else { value.to_owned() };
         assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "template of {key}");
@@ -153,5 +181,21 @@ pub fn assert_accepted(message: &Value) {
                 assert_eq!(component["optimistic"], false);
             }
         }
+    }
+}
+
+/// A light or a fan: `level` is what it calls its level.
+fn assert_level(component: &Value, level: &str) {
+    let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
+    let state_topic = text("state_topic");
+    assert_eq!(text("command_topic"), format!("{state_topic}/set"));
+    assert_eq!(text(&format!("{level}_command_topic")), format!("{state_topic}/set"));
+    assert_eq!(text(&format!("{level}_state_topic")), state_topic);
+    assert!(text(&format!("{level}_value_template")).contains("value_json.get('state')"));
+    assert!(text("state_value_template").contains("'ON'") && text("state_value_template").contains("'OFF'"));
+    assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
+    assert_eq!(component["optimistic"], false);
+    if level == "brightness" {
+        assert_eq!((&component["brightness_scale"], text("on_command_type")), (&json!(100), "brightness"));
     }
 }
