@@ -8,6 +8,8 @@ mod support;
 mod faults;
 #[path = "lab_agent/inputs.rs"]
 mod inputs;
+#[path = "lab_agent/kernel.rs"]
+mod kernel;
 #[path = "lab_agent/outputs.rs"]
 mod outputs;
 #[path = "lab_agent/sensors.rs"]

@@ -184,7 +184,7 @@ fn drive(node: &Node) {
 
 /// What the part gives.
 fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
-    let bus = halyard::bus::open(Board::Linux, config);
+    let bus = halyard::bus::open(Board::Linux, config).unwrap();
     let wire = wire(bus.as_ref(), &actuator.at, Wants::of_actuator(actuator.spec.as_ref())).unwrap();
     let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
     driver.read().unwrap().expect("a part that can be read back")

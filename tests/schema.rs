@@ -45,6 +45,8 @@ fn right_files_are_accepted() {
         "sensors: [ { id: { env: X }, driver: bme280, bus: spi0.1 } ]",
         "sensors: [ { id: a, driver: sht4x, bus: i2c-1, address: 0x44, repeatability: { env: X }, every: { file: x } } ]",
         "{ expanders: [ { id: x, driver: mcp23017, bus: i2c-1, address: 0x20, interrupt: GPIO4, poll: 1s } ], sensors: [ { id: a, driver: digital-input, line: { expander: x, pin: 3 } } ] }",
+        "sensors: [ { id: a, driver: ds18b20 }, { id: b, driver: system } ]",
+        "sensors: [ { id: a, driver: iio, device: /sys/bus/i2c/devices/1-0076, channels: { t: temp }, rate: 10Hz } ]",
         "actuators: [ { id: a, driver: switch, line: { chip: gpiochip0, offset: 3 }, initial: keep, interlock: b, safe: true } ]",
     ] {
         schema.accepts(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -95,6 +97,10 @@ fn wrong_files_are_refused() {
         "sensors: [ { id: a, driver: digital-input, line: A, every: 1s } ]",
         "sensors: [ { id: a, driver: digital-input, line: 17 } ]",
         "sensors: [ { id: a, driver: digital-input, line: { chip: gpiochip0 } } ]",
+        "sensors: [ { id: a, driver: ds18b20, device: 28-1 } ]",
+        "sensors: [ { id: a, driver: iio, device: a/b } ]",
+        "sensors: [ { id: a, driver: hwmon, channels: [pwm1] } ]",
+        "sensors: [ { id: a, driver: system, device: x } ]",
         "actuators: [ { id: a, driver: switch } ]",
         "actuators: [ { id: a, driver: switch, line: A, every: 1s } ]",
         "actuators: [ { id: a, driver: switch, line: A, safe: keep } ]",

@@ -124,7 +124,7 @@ pub enum Pins {
 impl Input for Pins {
     const LIST: &'static str = "[a0, a1]";
 
-    fn name(self) -> String {
+    fn name(&self) -> String {
         let (positive, negative) = self.numbers();
         negative.map_or_else(|| format!("a{positive}"), |negative| format!("a{positive}_a{negative}"))
     }

@@ -27,12 +27,27 @@ pub enum Attachment {
     Serial,
     /// `pwm`: a channel that gives pulses.
     Pwm,
+    /// `device`: what the kernel drives by itself.
+    Kernel(KernelClass),
     /// `bus: i2c-N` and any `address`: a device that the configuration describes. Several stanzas can share it.
     Described,
     /// `port` or `host`, and `address`: a Modbus device. Several stanzas can share it.
     Modbus,
     /// Several connections at once, each under a key of its own.
     Several(&'static [Member]),
+}
+
+/// What sort of device the kernel drives. Without the key `device` it is the only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelClass {
+    /// A thermometer on a 1-Wire bus, by its id: `28-00000a1b2c3d`.
+    OneWire,
+    /// A device of the subsystem for industrial I/O: `bme280`, `iio:device0` or its folder below `/sys`.
+    Iio,
+    /// A device of the subsystem for hardware monitoring: `cpu_thermal`, `hwmon0` or its folder below `/sys`.
+    Hwmon,
+    /// The machine itself: there is no key `device`.
+    System,
 }
 
 /// One of several connections of a part.

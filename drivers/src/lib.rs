@@ -13,6 +13,7 @@ mod byte_registers;
 pub mod channel;
 mod checksum;
 pub mod described;
+mod devices;
 pub mod driver;
 mod duty;
 pub mod edge;
@@ -35,9 +36,12 @@ pub mod bme280;
 pub mod bme680;
 pub mod bmp388;
 pub mod digital_input;
+pub mod ds18b20;
 pub mod fan;
 pub mod hdc1080;
 pub mod htu21;
+pub mod hwmon;
+pub mod iio;
 pub mod ina219;
 pub mod ina226;
 pub mod light;
@@ -67,6 +71,7 @@ pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
 pub mod switch;
+pub mod system;
 pub mod tmp102;
 pub mod tmp117;
 pub mod tsl2591;
@@ -79,7 +84,7 @@ mod tests;
 
 pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
 pub use channel::{Channel, Quantity};
-pub use driver::{Attachment, Driver, Member, Role, Spec};
+pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
@@ -96,9 +101,12 @@ pub static DRIVERS: &[&Driver] = &[
     &bme680::DRIVER,
     &bmp388::DRIVER,
     &digital_input::DRIVER,
+    &ds18b20::DRIVER,
     &fan::DRIVER,
     &hdc1080::DRIVER,
     &htu21::DRIVER,
+    &hwmon::DRIVER,
+    &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
     &light::DRIVER,
@@ -128,6 +136,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sht3x::DRIVER,
     &sht4x::DRIVER,
     &switch::DRIVER,
+    &system::DRIVER,
     &tmp102::DRIVER,
     &tmp117::DRIVER,
     &tsl2591::DRIVER,

@@ -102,7 +102,7 @@ choice! {
 impl Input for Pin {
     const LIST: &'static str = "[0, 1]";
 
-    fn name(self) -> String {
+    fn name(&self) -> String {
         format!("ch{}", self.number())
     }
 }

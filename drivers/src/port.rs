@@ -1,5 +1,11 @@
 //! What connects a driver to its part. The agent opens these; drivers only see embedded-hal.
 
+mod kernel;
+mod rounds;
+
+pub use kernel::{KernelFiles, KernelPort, Space, Stream, number};
+pub use rounds::{Rounds, Seat};
+
 use crate::edge::Edge;
 use crate::fault::FaultKind;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
@@ -261,6 +267,8 @@ pub enum Wire {
     Input(InputPort),
     /// A PWM channel.
     Pwm(PwmPort),
+    /// What the kernel drives, with the name of the device where the configuration has one.
+    Kernel(KernelPort, Option<String>),
     /// A Modbus device.
     Modbus(ModbusPort),
     /// A GPIO line to watch.

@@ -2,7 +2,7 @@
 
 use crate::actuator::{Control, Reading};
 use crate::channel::Channel;
-use crate::driver::{Attachment, Driver, Member, Spec};
+use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
 use crate::expander::Offer;
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
@@ -48,6 +48,19 @@ fn place(attachment: &Attachment) -> String {
             "a GPIO line (`line: GPIO17`; on a Raspberry Pi also `pin: 11`)".to_owned()
         }
         Attachment::Serial => "a serial port (`port: /dev/ttyAMA0`)".to_owned(),
+        Attachment::Kernel(class) => match class {
+            KernelClass::OneWire => "1-Wire, by the kernel (`device: 28-00000a1b2c3d`, or the only one without `device`)",
+            KernelClass::Iio => {
+                "the kernel's IIO subsystem (`device: bme280`, `iio:device0` or a folder below `/sys`, or the only one \
+                 without `device`)"
+            }
+            KernelClass::Hwmon => {
+                "the kernel's hwmon subsystem (`device: lm75`, `hwmon0` or a folder below `/sys`, or the only one without \
+                 `device`)"
+            }
+            KernelClass::System => "no wire: it is the machine itself",
+        }
+        .to_owned(),
         Attachment::Described => "I2C (`bus: i2c-1`), at any `address`".to_owned(),
         Attachment::Modbus => {
             "Modbus, on a serial line (`port: /dev/ttyUSB0`) or on TCP (`host: 192.0.2.7:502`), at `address` 1 to 247, by default 1"

@@ -7,8 +7,8 @@ use super::{Bus, Edges, Serial};
 use crate::config::{Config, ExpanderConfig, LineName, Link, PwmName};
 use crate::sensing::{Wants, wire};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
-    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort,
+    PortError, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Expander, Fault, FaultKind, Next};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +94,10 @@ impl Bus for Expanded {
             PwmName::Line(LineName::Pin { expander, pin }) => Ok(PwmPort(Box::new(self.take(expander, *pin)?))),
             _ => self.board.pwm(channel),
         }
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.board.kernel()
     }
 
     fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {

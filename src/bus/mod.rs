@@ -13,8 +13,8 @@ pub use sim::Simulated;
 
 use crate::config::{At, Board, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
-    SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError,
+    PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
@@ -108,6 +108,12 @@ pub trait Bus: Send + Sync {
     fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
         Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
     }
+
+    /// What the kernel drives by itself.
+    ///
+    /// # Errors
+    /// When there is no kernel.
+    fn kernel(&self) -> Result<KernelPort, PortError>;
 
     /// Who has a line, by the name that the kernel knows, which may be empty; `None` if nobody has it.
     ///

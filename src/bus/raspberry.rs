@@ -10,8 +10,8 @@ use super::{Bus, Edges, Linux, Serial};
 use crate::config::{LineName, Link, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError, PwmOutput,
-    PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use rppal::gpio::{Error, Gpio, Level, Mode, OutputPin};
 use rppal::system::DeviceInfo;
@@ -112,6 +112,10 @@ impl Bus for Raspberry {
 
     fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
         self.linux.watch(line)
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.linux.kernel()
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

@@ -6,10 +6,10 @@ use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
 use crate::config::{At, Config, LineName, Link, PwmName, Source};
 use halyard_drivers::port::{
-    EdgeInput, EdgePort, I2cPort, InputLine, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputLine,
-    OutputPort, PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    EdgeInput, EdgePort, I2cPort, InputLine, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings,
+    OutputLine, OutputPort, PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::sim::{I2cBus, Line, Listener, Part, Pwm, SharedPart, SpiSlot, connect};
+use halyard_drivers::sim::{I2cBus, Line, Listener, Machine, Part, Pwm, SharedPart, SpiSlot, connect};
 use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
@@ -34,6 +34,7 @@ pub struct Simulated {
 struct Places {
     i2c: HashMap<u8, I2cBus>,
     spi: HashMap<(u8, u8), SpiSlot>,
+    machine: Machine,
     lines: HashMap<LineName, Placed>,
     pwm: HashMap<PwmName, PlacedPwm>,
     /// Lines whose edges a part gives by itself, with the part and its signal.
@@ -138,6 +139,7 @@ impl Simulated {
             At::Spi { bus, chip_select } => {
                 places.spi.insert((*bus, *chip_select), SpiSlot::new(Some(part.clone())));
             }
+            At::Kernel { device, .. } => places.machine.attach(part.clone(), device.as_deref()),
             _ => {}
         }
         places.parts.insert(at.clone(), part);
@@ -159,6 +161,12 @@ impl Simulated {
     #[must_use]
     pub fn spi_slot(&self, bus: u8, chip_select: u8) -> SpiSlot {
         self.places().spi.entry((bus, chip_select)).or_default().clone()
+    }
+
+    /// The machine with what its kernel drives, to record what is read and written, and to make it fail.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        self.places().machine.clone()
     }
 
     /// A line, to pull it from outside and to see its level.
@@ -222,6 +230,10 @@ impl Bus for Simulated {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         Ok(OutputPort(Box::new(self.take(line)?)))
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        Ok(self.machine().port())
     }
 
     fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {

@@ -9,7 +9,7 @@
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::reference::reference;
-use halyard_drivers::{Attachment, Channel, Control, DRIVERS, Driver, Role, Spec, find};
+use halyard_drivers::{Attachment, Channel, Control, DRIVERS, Driver, KernelClass, Role, Spec, find};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -113,6 +113,12 @@ fn connection(attachment: Attachment) -> &'static str {
         Attachment::OutputLine => "GPIO line, output",
         Attachment::Serial => "serial port",
         Attachment::Pwm => "PWM channel",
+        Attachment::Kernel(class) => match class {
+            KernelClass::OneWire => "1-Wire",
+            KernelClass::Iio => "kernel: IIO",
+            KernelClass::Hwmon => "kernel: hwmon",
+            KernelClass::System => "this machine",
+        },
         Attachment::Described => "I2C",
         Attachment::Modbus => "Modbus",
         Attachment::Several(_) => "several lines",

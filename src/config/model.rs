@@ -2,7 +2,7 @@
 
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, SensorSpec, SerialSpec, Value};
+use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +70,13 @@ pub enum At {
     Serial(String),
     /// `pwm: { chip: pwmchip0, channel: 0 }` or `pwm: GPIO18`.
     Pwm(PwmName),
+    /// `device: 28-00000a1b2c3d`: what the kernel drives by itself.
+    Kernel {
+        /// What it is to the kernel.
+        class: KernelClass,
+        /// Which one; `None`: the only one.
+        device: Option<String>,
+    },
     /// `port: /dev/ttyUSB0` or `host: 192.0.2.7:502`, and `address: 1`.
     Modbus {
         /// What it is on.
@@ -168,7 +175,8 @@ impl LineName {
 }
 
 impl fmt::Display for At {
-    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`, `/dev/ttyAMA0`.
+    /// As people and logs call it: `i2c-1/0x76`, `spi0.1`, `GPIO17`, `gpiochip0/17`, `/dev/ttyAMA0`,
+    /// `28-00000a1b2c3d`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::I2c { bus, address } => write!(f, "i2c-{bus}/{address:#04x}"),
@@ -177,6 +185,13 @@ impl fmt::Display for At {
             Self::Serial(path) => f.write_str(path),
             Self::Pwm(PwmName::Channel { chip, channel }) => write!(f, "{chip}/{channel}"),
             Self::Pwm(PwmName::Line(line)) => write!(f, "pwm {line}"),
+            Self::Kernel { device: Some(device), .. } => f.write_str(device),
+            Self::Kernel { class, device: None } => f.write_str(match class {
+                KernelClass::OneWire => "the 1-Wire bus",
+                KernelClass::Iio => "the IIO device",
+                KernelClass::Hwmon => "the hwmon device",
+                KernelClass::System => "this machine",
+            }),
             Self::Modbus { link, unit } => write!(f, "{link}/{unit}"),
             Self::Several(members) => {
                 for (index, (key, at)) in members.iter().enumerate() {

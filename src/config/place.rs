@@ -7,11 +7,11 @@ use super::stanza::Stanza;
 use super::written::{ExpanderPin, LineOffset, PwmChannel};
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::{Content, Node, Placed, Problem, read, read_rest};
-use halyard_drivers::{Attachment, Driver, Member, Spec};
+use halyard_drivers::{Attachment, Driver, KernelClass, Member, Spec};
 use serde::Deserialize;
 
 /// Keys that say where a part is connected, whatever its driver.
-pub const PLACE_KEYS: [&str; 8] = ["bus", "address", "line", "pin", "port", "pwm", "host", INTERRUPT];
+pub const PLACE_KEYS: [&str; 9] = ["bus", "address", "line", "pin", "port", "pwm", "host", "device", INTERRUPT];
 
 /// The port of Modbus on TCP (MODBUS Messaging on TCP/IP Implementation Guide V1.0b, section 4.1).
 const MODBUS_PORT: u16 = 502;
@@ -67,7 +67,13 @@ impl Stanza<'_> {
             Attachment::Several(members) => Some(*members),
             _ => None,
         });
-        let connection = if let Some(members) = several {
+        let class = driver.attachments.iter().find_map(|attachment| match attachment {
+            Attachment::Kernel(class) => Some(*class),
+            _ => None,
+        });
+        let connection = if let Some(class) = class {
+            self.kernel(class, problems)
+        } else if let Some(members) = several {
             self.several(members, fits, problems)
         } else if has(|at| matches!(at, Attachment::Modbus)) && !is_there("bus") {
             self.modbus(fits, problems).map(Connection::from)
@@ -81,6 +87,22 @@ impl Stanza<'_> {
             self.line_or_pin(fits, problems).map(Connection::from)
         };
         connection.filter(|_| fits)
+    }
+
+    /// What the kernel drives: the device that is named, or the only one.
+    fn kernel(&self, class: KernelClass, problems: &mut Vec<Problem>) -> Option<Connection> {
+        let node = self.attachment.get("device").filter(|node| !matches!(node.content, Content::Null));
+        let device = match node {
+            Some(node) => Some(device_of(class, node, problems)?),
+            None => None,
+        };
+        let at = At::Kernel { class, device };
+        // Any number of sensors can look at the machine.
+        if class == KernelClass::System {
+            return Some(Connection { at, places: Vec::new() });
+        }
+        let place = node.map_or(self.node.place, |node| node.place);
+        Some(Placed { place, origin: node.and_then(|node| node.origin.clone()), value: at }.into())
     }
 
     /// A Modbus device: its line, and its address there.
@@ -277,6 +299,8 @@ pub fn place_keys(driver: &Driver) -> Vec<&'static str> {
             Attachment::InputLine | Attachment::OutputLine => vec!["line", "pin"],
             Attachment::Serial => vec!["port"],
             Attachment::Pwm => vec!["pwm"],
+            Attachment::Kernel(KernelClass::System) => vec![],
+            Attachment::Kernel(_) => vec!["device"],
             Attachment::Described => vec!["bus", "address"],
             Attachment::Modbus => vec!["port", "host", "address"],
             Attachment::Several(members) => members.iter().map(|member| member.key).collect(),
@@ -311,6 +335,13 @@ pub fn wants(driver: &Driver) -> String {
             }
             Attachment::Serial => "on a serial port, with `port`, such as `/dev/ttyAMA0`".to_owned(),
             Attachment::Pwm => "on a PWM channel, with `pwm`, such as `{ chip: pwmchip0, channel: 0 }`".to_owned(),
+            Attachment::Kernel(class) => match class {
+                KernelClass::OneWire => "on 1-Wire, with `device`, such as `28-00000a1b2c3d`, or without: the only one",
+                KernelClass::Iio => "an IIO device of the kernel, with `device`, such as `bme280` or `iio:device0`",
+                KernelClass::Hwmon => "an hwmon device of the kernel, with `device`, such as `cpu_thermal` or `hwmon0`",
+                KernelClass::System => "the machine itself",
+            }
+            .to_owned(),
             Attachment::Described => "on I2C, with `bus`, such as `i2c-1`, and `address`".to_owned(),
             Attachment::Modbus => {
                 "on Modbus, with `port`, such as `/dev/ttyUSB0`, or `host`, such as `192.0.2.7:502`, and `address`"
@@ -490,6 +521,39 @@ fn pwm_of(key: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<PwmName
             None
         }
     }
+}
+
+/// The name of a device of the kernel.
+fn device_of(class: KernelClass, node: &Node, problems: &mut Vec<Problem>) -> Option<String> {
+    let name = node.text().unwrap_or_default();
+    let plain = !name.is_empty() && name.len() < 256 && !name.contains(char::is_control);
+    let (sound, expected) = match class {
+        KernelClass::OneWire => (is_one_wire(name), "the id of a thermometer such as `28-00000a1b2c3d`, in lower case"),
+        KernelClass::Iio => (plain, "an IIO device such as `bme280`, `iio:device0` or `/sys/bus/i2c/devices/1-0076`"),
+        _ => (plain, "an hwmon device such as `cpu_thermal`, `hwmon0` or `/sys/bus/i2c/devices/1-0048`"),
+    };
+    let is_path = name.starts_with("/sys/") && !name.ends_with('/') && !name.split('/').any(|part| part == "..");
+    if sound && (is_path || !name.contains('/')) {
+        return Some(name.to_owned());
+    }
+    if !matches!(node.content, Content::Unknown) {
+        let lower = name.to_ascii_lowercase();
+        let hint = match class {
+            KernelClass::OneWire if is_one_wire(&lower) && node.origin.is_none() => {
+                format!("; did you mean {}?", quote(&lower))
+            }
+            _ => String::new(),
+        };
+        let message = format!("`device` must be {expected}, not {}{hint}", node.shown());
+        problems.push(Problem::new(node.place, message));
+    }
+    None
+}
+
+/// Family code and number of a 1-Wire part, as the kernel writes them.
+fn is_one_wire(name: &str) -> bool {
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    name.split_once('-').is_some_and(|(family, id)| family.len() == 2 && id.len() == 12 && hex(family) && hex(id))
 }
 
 #[cfg(test)]

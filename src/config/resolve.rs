@@ -130,6 +130,7 @@ impl Seen<'_> {
                 At::Line(_) if at.origin.is_some() => "the line".to_owned(),
                 At::Serial(_) | At::Modbus { .. } if at.origin.is_some() => "the port".to_owned(),
                 At::Pwm(_) if at.origin.is_some() => "the PWM channel".to_owned(),
+                At::Kernel { .. } if at.origin.is_some() => "the device".to_owned(),
                 At::Modbus { link, .. } => link.to_string(),
                 other => other.to_string(),
             };

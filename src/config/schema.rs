@@ -5,7 +5,7 @@ use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
 use super::written;
 use crate::sensing::filter::Filter;
-use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec};
+use halyard_drivers::{Attachment, DRIVERS, Driver, KernelClass, Role, Spec};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -198,6 +198,9 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
     stanza
 }
 
+/// A name without a slash, or a folder below `/sys`.
+const KERNEL_NAME: &str = "^([^/]+|/sys/.*[^/])$";
+
 /// Schemas of places that are maps.
 struct Places {
     line_offset: Schema,
@@ -277,6 +280,26 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
             let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
             let description = format!("Address on the bus: {}.", texts.join(", "));
             (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
+        }
+        "device" => {
+            let class = driver.attachments.iter().find_map(|attachment| match attachment {
+                Attachment::Kernel(class) => Some(*class),
+                _ => None,
+            })?;
+            let (pattern, example, what) = match class {
+                KernelClass::OneWire => {
+                    ("^[0-9a-f]{2}-[0-9a-f]{12}$", "28-00000a1b2c3d", "The thermometer: its id on the 1-Wire bus.")
+                }
+                KernelClass::Iio => {
+                    (KERNEL_NAME, "bme280", "The IIO device: its name or number, or a folder below /sys.")
+                }
+                _ => (KERNEL_NAME, "lm75", "The hwmon device: its name or number, or a folder below /sys."),
+            };
+            let description = format!("{what} Without it: the only one.");
+            let schema = json!({
+                "description": description, "type": ["string", "null"], "pattern": pattern, "examples": [example],
+            });
+            (schema, false)
         }
         "pin" => (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false),
         INTERRUPT => {

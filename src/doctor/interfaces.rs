@@ -4,6 +4,7 @@ use super::Finding;
 use super::machine::{Access, Machine};
 use super::parts::places;
 use crate::config::{At, Config, Link, PwmName};
+use halyard_drivers::KernelClass;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -21,11 +22,11 @@ struct Needs {
 impl Needs {
     fn of(config: &Config) -> Self {
         let mut needs = Self::default();
-        for (_, driver, at) in places(config) {
+        for (_, _, at) in places(config) {
             match &at {
-                _ if driver.name == "ds18b20" => needs.one_wire = true,
                 At::I2c { bus, .. } => drop(needs.i2c.insert(*bus)),
                 At::Spi { bus, chip_select } => drop(needs.spi.insert((*bus, *chip_select))),
+                At::Kernel { class: KernelClass::OneWire, .. } => needs.one_wire = true,
                 At::Serial(path) | At::Modbus { link: Link::Serial(path), .. } => {
                     needs.ports.insert(path.clone());
                 }
@@ -34,7 +35,8 @@ impl Needs {
                 // Nothing of this machine but its network.
                 At::Modbus { link: Link::Tcp(_), .. } => {}
                 // On a line of an expander, or of the board, whose way it is; and each of several is a place of its own.
-                At::Pwm(PwmName::Line(_)) | At::Several(_) => {}
+                // Other devices of the kernel have no interface of their own.
+                At::Pwm(PwmName::Line(_)) | At::Several(_) | At::Kernel { .. } => {}
             }
         }
         needs

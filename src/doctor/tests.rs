@@ -2,7 +2,9 @@ use super::machine::Access;
 use super::*;
 use crate::bus::{Bus, Edges, Serial, Simulated};
 use crate::config::{At, LineName, parse};
-use halyard_drivers::port::{I2cPort, InputSettings, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings};
+use halyard_drivers::port::{
+    I2cPort, InputSettings, KernelPort, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+};
 use halyard_drivers::{FaultKind, Spec, find};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -248,6 +250,9 @@ impl Bus for Held {
     }
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         self.0.output(line)
+    }
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.0.kernel()
     }
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
         self.1(line)

@@ -98,6 +98,7 @@ pub fn wire(bus: &dyn Bus, at: &At, wants: Wants) -> Result<Wire, Fault> {
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
         At::Pwm(name) => Wire::Pwm(bus.pwm(name)?),
+        At::Kernel { device, .. } => Wire::Kernel(bus.kernel()?, device.clone()),
         At::Modbus { link, unit } => {
             let settings = wants.modbus.ok_or_else(|| Fault::rejected("this driver is not for Modbus"))?;
             Wire::Modbus(bus.modbus(link, *unit, settings)?)

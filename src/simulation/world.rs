@@ -90,6 +90,8 @@ impl World {
         let named = |word: &str| id.contains(word) || channel.name.contains(word);
         let value = match channel.quantity.device_class {
             Some("temperature") if named("outside") || named("outdoor") => self.outside(),
+            // A processor in this air, which has more to do now and then.
+            Some("temperature") if named("cpu") => self.air + 25.0 + 4.0 * self.wave(phase),
             // No two sensors hang in the same corner.
             Some("temperature") => self.air + 0.6 * (phase - 0.5),
             Some("humidity") => self.humidity + 2.0 * (phase - 0.5),
@@ -103,6 +105,12 @@ impl World {
             Some("voltage") if named("light") || named("sun") || named("solar") => 0.3 + 2.4 * self.sun(),
             Some("carbon_dioxide") => 750.0 + 250.0 * self.wave(phase),
             Some("pm1" | "pm25" | "pm10") => 12.0 + 6.0 * self.wave(phase),
+            Some("signal_strength") => -58.0 + 6.0 * self.wave(phase),
+            Some("duration") => self.time,
+            // Of the computer: it has little to do.
+            _ if channel.name.starts_with("load") => return Some(0.3 + 0.2 * self.wave(phase)),
+            _ if channel.name == "memory_used" => 24.0 + 3.0 * self.wave(phase),
+            _ if channel.name == "disk_used" => 31.0 + 0.001 * self.time,
             Some("speed") => 8.0 + 2.0 * self.wave(phase),
             // Around the garden, with an ordinary fix.
             _ if channel.name == "fix" => 1.0,
@@ -201,6 +209,11 @@ mod tests {
             Channel::number("bed", Quantity::VOLTAGE, 0.0..=2.0),
             Channel::number("light", part("lx", "illuminance"), 0.0..=65_535.0),
             Channel::number("soil", part("%", "moisture"), 0.0..=100.0),
+            Channel::number("cpu_temperature", Quantity::TEMPERATURE, -55.0..=150.0),
+            Channel::number("signal", part("dBm", "signal_strength"), -120.0..=20.0),
+            Channel::number("load_1", Quantity::STATE, 0.0..=4e6),
+            Channel::number("uptime", part("s", "duration"), 0.0..=3e9),
+            Channel::number("memory_used", part("%", "none"), 0.0..=100.0),
             Channel::number("dust", part("µg/m³", "pm25"), 0.0..=1000.0),
         ];
         for channel in &channels {

@@ -9,7 +9,7 @@ use halyard::agent::{self, Ended, Setup};
 use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{self, LineName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, OutputLine, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputSettings, KernelPort, OutputLine, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cFaults, Line};
 use serde_json::{Value as Json, json};
@@ -179,6 +179,10 @@ impl Bus for Gated {
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         let gated = GatedLine { line: self.bus.output(line)?, name: line.clone(), gate: self.gate.clone() };
         Ok(OutputPort(Box::new(gated)))
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.bus.kernel()
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

@@ -3,10 +3,11 @@
 use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputLine, InputPort, InputSettings, Modbus, ModbusPort, ModbusSettings, OutputLine, OutputPort,
-    Parity, PortError, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings, Table,
+    EdgePort, I2cPort, InputLine, InputPort, InputSettings, KernelFiles, KernelPort, Modbus, ModbusPort,
+    ModbusSettings, OutputLine, OutputPort, Parity, PortError, PwmOutput, PwmPort, SerialSettings, Space, SpiPort,
+    SpiSettings, Stream, Table,
 };
-use halyard_drivers::sim::{I2cBus, I2cFaults, SharedPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, I2cFaults, Machine, MachineFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
 use std::fmt::Display;
 use std::future::Future;
@@ -107,6 +108,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).recorded(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).recorded(),
+            At::Kernel { .. } => self.simulated.machine().recorded(),
             _ => std::mem::take(&mut *self.control.notes.lock().unwrap()),
         }
     }
@@ -116,6 +118,7 @@ impl Wired {
         match at {
             At::I2c { bus, .. } => self.simulated.i2c_bus(*bus).record(),
             At::Spi { bus, chip_select } => self.simulated.spi_slot(*bus, *chip_select).record(),
+            At::Kernel { .. } => self.simulated.machine().record(),
             _ => {}
         }
     }
@@ -149,6 +152,13 @@ impl Bus for Wired {
         self.control.wait();
         let inner = Struck { inner: self.simulated.output(line)?.0, control: self.control.clone() };
         Ok(OutputPort(Box::new(Noted { inner, lines: vec![line.clone()] })))
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        self.control.wait();
+        let KernelPort { rounds, .. } = self.simulated.kernel()?;
+        let files = Struck { inner: self.simulated.machine(), control: self.control.clone() };
+        Ok(KernelPort { files: Box::new(files), rounds })
     }
 
     fn pwm(&self, name: &PwmName) -> Result<PwmPort, PortError> {
@@ -269,6 +279,41 @@ impl embedded_hal::spi::SpiDevice for Struck<SpiSlot> {
     fn transaction(&mut self, operations: &mut [embedded_hal::spi::Operation<'_, u8>]) -> Result<(), PortError> {
         self.inner.set_broken(self.control.strikes());
         self.inner.transaction(operations)
+    }
+}
+
+impl Struck<Machine> {
+    /// What the kernel lost stays lost until everything can be opened again.
+    fn look(&mut self) -> &mut Machine {
+        let absent = !*self.control.open.lock().unwrap();
+        self.inner.set_faults(MachineFaults { absent, ..MachineFaults::default() });
+        &mut self.inner
+    }
+}
+
+impl KernelFiles for Struck<Machine> {
+    fn read(&mut self, path: &str) -> Result<String, PortError> {
+        self.look().read(path)
+    }
+
+    fn write(&mut self, path: &str, text: &str) -> Result<(), PortError> {
+        self.look().write(path, text)
+    }
+
+    fn list(&mut self, folder: &str) -> Result<Vec<String>, PortError> {
+        self.look().list(folder)
+    }
+
+    fn create(&mut self, folder: &str) -> Result<(), PortError> {
+        self.look().create(folder)
+    }
+
+    fn space(&mut self, folder: &str) -> Result<Space, PortError> {
+        self.look().space(folder)
+    }
+
+    fn stream(&mut self, path: &str) -> Result<Box<dyn Stream>, PortError> {
+        self.look().stream(path)
     }
 }
 

@@ -8,12 +8,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// An input of a part.
-pub trait Input: Copy + PartialEq + fmt::Debug {
+pub trait Input: Clone + PartialEq + fmt::Debug {
     /// What a list of inputs looks like, for messages: `[a0, a1]`.
     const LIST: &'static str;
 
     /// The name of its channel if it is given no other.
-    fn name(self) -> String;
+    fn name(&self) -> String;
 }
 
 /// Names of channels, each with its input, in the order of the configuration. Never empty; names are unique.
@@ -27,12 +27,12 @@ impl<I: Input> Inputs<I> {
     /// These, by their own names.
     #[must_use]
     pub fn of(inputs: &[I]) -> Self {
-        Self(inputs.iter().map(|input| (input.name(), *input)).collect())
+        Self(inputs.iter().map(|input| (input.name(), input.clone())).collect())
     }
 
     /// Names and inputs.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, I)> {
-        self.0.iter().map(|(name, input)| (name.as_str(), *input))
+        self.0.iter().map(|(name, input)| (name.as_str(), input.clone()))
     }
 
     /// The names.
@@ -156,7 +156,7 @@ mod tests {
     impl Input for Pin {
         const LIST: &'static str = "[0, 1]";
 
-        fn name(self) -> String {
+        fn name(&self) -> String {
             format!("pin{}", self.0)
         }
     }

@@ -6,11 +6,13 @@
 
 pub mod clock;
 mod i2c;
+mod kernel;
 mod line;
 mod pwm;
 mod spi;
 
 pub use i2c::{I2cBus, I2cFaults};
+pub use kernel::{Files, KernelPart, Machine, MachineFaults};
 pub use line::{Line, Listener};
 pub use pwm::Pwm;
 pub use spi::SpiSlot;
@@ -55,6 +57,11 @@ pub trait Part: Send {
 
     /// The part as seen from a serial port, if it has that interface.
     fn serial(&mut self) -> Option<&mut dyn SerialPart> {
+        None
+    }
+
+    /// The part as its kernel driver shows it, if there is one.
+    fn files(&mut self) -> Option<&mut dyn KernelPart> {
         None
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::options::{Content, Node, Place};
 use crate::reference::reference;
-use crate::{Attachment, DRIVERS, Driver, Member, Role, Spec};
+use crate::{Attachment, DRIVERS, Driver, KernelClass, Member, Role, Spec};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ const COMMON: &[&str] = &[
     "pin",
     "port",
     "pwm",
+    "device",
     "host",
     "every",
     "filters",
@@ -69,6 +70,7 @@ fn roles_attachments_and_channels_fit_together() {
                     let legal = addresses.iter().all(|address| (0x08..=0x77).contains(address));
                     driver.role == Role::Sensor && legal && addresses.is_sorted() && !addresses.is_empty()
                 }
+                (Spec::Sensor(_), Attachment::Kernel(_)) => driver.role == Role::Sensor,
                 (Spec::Edge(_), Attachment::InputLine) | (Spec::Serial(_), Attachment::Serial) => {
                     driver.role == Role::Sensor
                 }
@@ -159,6 +161,8 @@ fn examples_are_stanzas_of_their_driver() {
                 Attachment::InputLine | Attachment::OutputLine => vec!["line"],
                 Attachment::Serial => vec!["port"],
                 Attachment::Pwm => vec!["pwm"],
+                Attachment::Kernel(KernelClass::System) => vec![],
+                Attachment::Kernel(_) => vec!["device"],
                 Attachment::Described => vec!["bus", "address"],
                 Attachment::Modbus => vec!["port", "address"],
                 Attachment::Several(members) => {

@@ -1,7 +1,7 @@
 //! What goes wrong is a fault of the right kind, never a panic, and never a wrong value that could have been noticed.
 
 use super::rig::{Rig, model, sample, sensors};
-use crate::sim::{I2cFaults, I2cPart, LinesPart, Nack, Part, SharedPart, SpiPart};
+use crate::sim::{I2cFaults, I2cPart, KernelPart, LinesPart, MachineFaults, Nack, Part, SharedPart, SpiPart};
 use crate::{FaultKind, Next};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -103,15 +103,42 @@ fn injected_faults_on_spi() {
     }
 }
 
+#[test]
+fn injected_faults_of_the_kernel() {
+    let none = MachineFaults::default();
+    for (faults, kind) in [
+        (MachineFaults { absent: true, ..none }, Some(FaultKind::Absent)),
+        (MachineFaults { broken: true, ..none }, Some(FaultKind::Bus)),
+        (MachineFaults { empty: true, ..none }, None),
+    ] {
+        for (driver, spec, attachment) in sensors() {
+            let rig = Rig::new(attachment, Some(SharedPart::new(model(&*spec))));
+            let Rig::Kernel(machine) = &rig else { continue };
+            let mut sensor = spec.open(rig.wire()).unwrap();
+            machine.set_faults(faults);
+            let fault = sample(&*spec, &mut *sensor).unwrap_err();
+            assert!(kind.is_none_or(|kind| fault.kind == kind), "{} {faults:?}: {fault}", driver.name);
+            assert!(spec.open(rig.wire()).is_err() || faults.empty, "{} opens with {faults:?}", driver.name);
+            machine.set_faults(none);
+            sample(&*spec, &mut *sensor).unwrap_or_else(|fault| panic!("{} does not recover: {fault}", driver.name));
+            machine.detach();
+            assert_eq!(sample(&*spec, &mut *sensor).unwrap_err().kind, FaultKind::Absent, "{}", driver.name);
+        }
+    }
+}
+
 /// A part behind a wire that changes bits of what is read, by masks that come round again and again.
 struct Noisy {
     part: Box<dyn Part>,
+    /// The paths of the part's files, if it has any.
+    paths: Vec<String>,
     masks: std::iter::Cycle<std::vec::IntoIter<u8>>,
 }
 
 impl Noisy {
-    fn shared(part: Box<dyn Part>, masks: Vec<u8>) -> SharedPart {
-        SharedPart::new(Box::new(Self { part, masks: masks.into_iter().cycle() }))
+    fn shared(mut part: Box<dyn Part>, masks: Vec<u8>) -> SharedPart {
+        let paths = part.files().map(|files| files.paths()).unwrap_or_default();
+        SharedPart::new(Box::new(Self { part, paths, masks: masks.into_iter().cycle() }))
     }
 
     fn mask(&mut self) -> u8 {
@@ -135,6 +162,10 @@ impl Part for Noisy {
     fn lines(&mut self) -> Option<&mut dyn LinesPart> {
         Some(self)
     }
+
+    fn files(&mut self) -> Option<&mut dyn KernelPart> {
+        Some(self)
+    }
 }
 
 /// Bits of a line are edges, which are now and then not there.
@@ -142,6 +173,32 @@ impl LinesPart for Noisy {
     fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)> {
         let edges = self.part.lines().map_or_else(Vec::new, |part| part.driven(key, high));
         edges.into_iter().filter(|_| self.mask() == 0).collect()
+    }
+}
+
+impl KernelPart for Noisy {
+    fn place(&mut self, number: usize, device: Option<&str>) {
+        if let Some(part) = self.part.files() {
+            part.place(number, device);
+        }
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.paths.clone()
+    }
+
+    fn read(&mut self, path: &str) -> Option<String> {
+        let mut bytes = self.part.files()?.read(path)?.into_bytes();
+        bytes.iter_mut().for_each(|byte| *byte ^= self.mask());
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn write(&mut self, path: &str, text: &str) -> Option<()> {
+        self.part.files()?.write(path, text)
+    }
+
+    fn space(&mut self, folder: &str) -> Option<crate::port::Space> {
+        self.part.files()?.space(folder)
     }
 }
 
@@ -190,6 +247,12 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(masks in prop::collection::vec(any::<u8>(), 1..64)) {
         survive(&masks);
+    }
+
+    /// What a file holds is longer than what a part sends: rarer noise.
+    #[test]
+    fn rare_noise_in_files_never_panics(gap in 100_usize..2_000, mask in 1_u8..) {
+        survive(&[vec![0; gap], vec![mask]].concat());
     }
 
     /// Rarely enough that a part is opened, and something goes wrong later.

@@ -1,7 +1,7 @@
 //! A part on a simulated bus, whatever the bus.
 
 use crate::port::{I2cPort, InputPort, OutputPort, SpiPort, Wire};
-use crate::sim::{I2cBus, Line, Part, SharedPart, SpiSlot, connect};
+use crate::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiSlot, connect};
 use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ pub enum Rig {
     Spi(SpiSlot),
     /// By their keys, with what each is.
     Lines(Vec<(&'static str, Attachment, Line)>),
+    Kernel(Machine),
 }
 
 impl Rig {
@@ -32,6 +33,13 @@ impl Rig {
                 }
                 Self::Lines(lines)
             }
+            Attachment::Kernel(_) => {
+                let machine = Machine::new();
+                if let Some(part) = part {
+                    machine.attach(part, None);
+                }
+                Self::Kernel(machine)
+            }
             _ => panic!("a part on no bus"),
         }
     }
@@ -47,6 +55,7 @@ impl Rig {
                 });
                 Wire::Several(wires.collect())
             }
+            Self::Kernel(machine) => Wire::Kernel(machine.port(), None),
         }
     }
 }

@@ -4,6 +4,7 @@ mod edges;
 mod errno;
 pub(super) mod gpio;
 mod i2c;
+mod kernel;
 mod listener;
 pub(super) mod pwm;
 mod serial;
@@ -14,17 +15,19 @@ use super::{Bus, Edges, Serial};
 use crate::config::{LineName, Link, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
-    SerialSettings, SpiPort, SpiSettings,
+    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError,
+    PwmPort, Rounds, SerialSettings, SpiPort, SpiSettings,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`, serial ports.
+/// Whatever Linux machine this is: `/dev/i2c-N`, `/dev/spidevB.C`, `/dev/gpiochipN`, serial ports, and what the kernel
+/// drives by itself.
 #[derive(Default)]
 pub struct Linux {
     i2c: Locks,
     spi: Locks,
+    rounds: Rounds,
     modbus: Lines,
 }
 
@@ -55,6 +58,10 @@ impl Bus for Linux {
 
     fn output(&self, line: &LineName) -> Result<OutputPort, PortError> {
         gpio::output(line)
+    }
+
+    fn kernel(&self) -> Result<KernelPort, PortError> {
+        Ok(KernelPort { files: Box::new(kernel::Files::new("/")), rounds: self.rounds.clone() })
     }
 
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {

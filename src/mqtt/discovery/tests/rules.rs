@@ -63,6 +63,7 @@ fn units(class: &str) -> &'static [&'static str] {
         "gas" => &["m³"],
         // L/h since 2025.
         "volume_flow_rate" => &["L/min", "L/h", "m³/h"],
+        "signal_strength" => &["dBm", "dB"],
         "duration" => &["s", "min", "h"],
         other => panic!("device class {other}: unknown to Home Assistant, or to be added here with its units"),
     }
