@@ -105,6 +105,8 @@ pub fn look(buses: &dyn Bus, bus: u8, address: u8, mode: Mode) -> Result<Option<
     Ok(Some(match mode {
         Mode::Passive if candidates.is_empty() => Who::Unknown(Vec::new()),
         Mode::Passive => Who::Possibly(candidates, Vec::new()),
+        // Asking is reading.
+        Mode::Ask if address == NEVER_READ => Who::Possibly(candidates, Vec::new()),
         Mode::Ask => identify(&mut port, address, candidates),
     }))
 }

@@ -55,12 +55,17 @@ fn every_part_is_known_or_possible_at_each_of_its_addresses() {
             let buses = Simulated::default();
             place(&buses, *address, model(driver.name));
             let found = bus(&buses, 1, Mode::Ask).unwrap();
+            // It lets itself be read only after a command, and nothing but a read is tried where memories can be.
+            if driver.name == "sgp40" {
+                assert!(found.is_empty(), "{found:?}");
+                continue;
+            }
             let [Found { who, address: at, .. }] = found.as_slice() else { panic!("{driver:?}: {found:?}") };
             assert_eq!(at, address);
             match who {
                 Who::Known(known, _) => assert_eq!(known.name, driver.name),
                 Who::Possibly(drivers, _) => {
-                    assert!(driver.identity.is_empty(), "{driver:?}: {who:?}");
+                    assert!(driver.identity.is_empty() || *at == NEVER_READ, "{driver:?}: {who:?}");
                     assert!(names(drivers).contains(&driver.name), "{driver:?}: {who:?}");
                 }
                 _ => panic!("{driver:?} at {address:#04x}: {who:?}"),
