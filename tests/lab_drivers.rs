@@ -18,8 +18,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
-    ("register", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
-    ("registers", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
+    ("register", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
+    ("registers", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
 ];
@@ -184,7 +184,7 @@ fn drive(node: &Node) {
 
 /// What the part gives.
 fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
-    let bus = halyard::bus::open(Board::Linux, config);
+    let bus = halyard::bus::open(Board::Linux, config).unwrap();
     let wire = wire(bus.as_ref(), &actuator.at, Wants::of_actuator(actuator.spec.as_ref())).unwrap();
     let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
     driver.read().unwrap().expect("a part that can be read back")
