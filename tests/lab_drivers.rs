@@ -18,8 +18,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
-    ("register", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
-    ("registers", "Modbus, over a pseudo terminal: the tests of src/bus/modbus.rs"),
+    ("register", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
+    ("registers", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
 ];
