@@ -11,7 +11,7 @@ trap finish EXIT
 finish() {
     local status=$? i
     # The last one first: what talks to the broker before the broker.
-    for ((i = ${#children[@]} - 1; i >= 0; i--)); do kill "${children[i]}" 2>/dev/null || true; done
+    for ((i = ${#children[@]} - 1; i >= 0; i--)); do kill -- "${children[i]}" 2>/dev/null || true; done
     wait 2>/dev/null || true
     if [ "$status" = 0 ]; then rm -rf "$work"; else echo "files of the failed run: $work" >&2; fi
 }
