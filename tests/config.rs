@@ -50,6 +50,26 @@ fn wrong_files() {
     assert_eq!(wrong, 0, "reports are other than expected; they are printed above");
 }
 
+/// What a package installs must run everywhere and move nothing; what it has in comments must be right too.
+#[test]
+fn the_package_s_configuration_drives_nothing() {
+    let text = include_str!("../deb/config.yaml");
+    let config = right(text);
+    assert!(config.sensors.is_empty() && config.actuators.is_empty());
+
+    // Without the head, prose and a file that is not here.
+    let (_, body) = text.split_once("\n\n").unwrap();
+    let written = body.lines().filter_map(|line| match line.split_once("# ") {
+        Some((indent, comment)) if indent.trim().is_empty() => {
+            let is_yaml = comment.contains(": ") || comment.ends_with(':');
+            (is_yaml && !comment.contains("{ file: ")).then(|| format!("{indent}{comment}"))
+        }
+        _ => Some(line.to_owned()),
+    });
+    let config = right(&written.collect::<Vec<_>>().join("\n"));
+    assert_eq!((config.sensors.len(), config.actuators.len()), (1, 1));
+}
+
 /// What `text` means; every problem if it has one.
 fn right(text: &str) -> Config {
     parse(text, "f").unwrap_or_else(|report| panic!("{report}"))

@@ -67,13 +67,13 @@ fn the_unit_is_hardened() {
 fn sysusers_makes_the_user_and_every_group_of_the_unit() {
     let unit = text("halyard.service");
     let groups = unit.lines().find_map(|line| line.strip_prefix("SupplementaryGroups=")).unwrap();
-    let sysusers = text("halyard.sysusers.conf");
+    let sysusers = text("halyard.sysusers");
     for group in groups.split_whitespace() {
         assert!(sysusers.lines().any(|line| line.starts_with(&format!("g {group} "))), "{group}");
     }
     assert!(sysusers.lines().any(|line| line.starts_with("u halyard ")));
 
-    let path = file("halyard.sysusers.conf");
+    let path = file("halyard.sysusers");
     let Some(output) = run("systemd-sysusers", &["--dry-run", path.to_str().unwrap()]) else { return };
     let said = all_of(&output);
     if said.contains("unrecognized option") {

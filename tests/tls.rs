@@ -71,12 +71,22 @@ fn first_event(broker: &Broker, port: u16, ca: Option<PathBuf>) -> Result<(), St
 #[test]
 fn only_a_broker_with_a_certificate_for_its_name_from_a_known_authority_will_do() {
     let folder = TempDir::new().unwrap();
-    for (host, fits) in [("IP:127.0.0.1", true), ("DNS:elsewhere.example", false)] {
+    for (host, refused) in [("IP:127.0.0.1", None), ("DNS:elsewhere.example", Some("is for another host name"))] {
         let Some(ca) = certificates(folder.path(), host) else { return };
         let (port, folder) = (support::broker::free_port(), folder.path().display());
         let configuration = format!("listener {port} 127.0.0.1\ncertfile {folder}/cert.pem\nkeyfile {folder}/key.pem");
         let Some(broker) = Broker::start(&configuration) else { return };
-        assert_eq!(first_event(&broker, port, Some(ca)).is_ok(), fits, "{host}");
-        assert!(first_event(&broker, port, None).is_err(), "the system does not know this authority");
+        let why = first_event(&broker, port, Some(ca)).err();
+        assert_eq!(why.is_some(), refused.is_some(), "{host}: {why:?}");
+        assert!(why.unwrap_or_default().contains(refused.unwrap_or_default()));
+        let why = first_event(&broker, port, None).expect_err("the system does not know this authority");
+        assert!(why.contains("not to be trusted: "), "{why}");
     }
+}
+
+#[test]
+fn a_broker_without_tls_is_suspected_to_be_one() {
+    let Some(broker) = Broker::start("") else { return };
+    let why = first_event(&broker, broker.address().port(), None).expect_err("there is no TLS");
+    assert!(why.contains("does it speak TLS on this port?"), "{why}");
 }

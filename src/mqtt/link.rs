@@ -12,6 +12,8 @@
 use super::client::CONNECT_TIMEOUT;
 use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
+#[cfg(feature = "tls")]
+use super::paho_tls;
 use paho_mqtt::{
     AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, Properties, PropertyCode, QoS, Token,
 };
@@ -323,7 +325,10 @@ impl Link {
                     paho_mqtt::Error::ConnectReturn(code) => code.to_string(),
                     other => other.to_string(),
                 };
-                let why = format!("{}: {error}", self.ways[self.way].url);
+                let url = &self.ways[self.way].url;
+                #[cfg(feature = "tls")]
+                let error = paho_tls::take_failure(url).unwrap_or(error);
+                let why = format!("{url}: {error}");
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);
             }

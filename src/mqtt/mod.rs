@@ -7,6 +7,8 @@ mod link;
 pub mod message;
 mod outbox;
 pub mod paho_fix;
+#[cfg(feature = "tls")]
+mod paho_tls;
 mod queue;
 pub mod topics;
 
