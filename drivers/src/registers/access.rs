@@ -61,7 +61,7 @@ impl Access {
                 let words = port
                     .0
                     .read(register.table, register.register, register.words())
-                    .map_err(|error| named(error, "reading", register.table, register.register))?;
+                    .map_err(|error| named(&error, "reading", register.table, register.register))?;
                 Ok(register.of_words(&words))
             }
         }
@@ -97,7 +97,7 @@ impl Access {
             let words = port
                 .0
                 .read(first.table, first.register, length)
-                .map_err(|error| named(error, "reading", first.table, first.register))?;
+                .map_err(|error| named(&error, "reading", first.table, first.register))?;
             let (block, after) = rest.split_at(count);
             for index in block {
                 let register = registers[*index];
@@ -135,7 +135,7 @@ impl Access {
                 };
                 port.0
                     .write(register.table, register.register, &words)
-                    .map_err(|error| named(error, "writing", register.table, register.register))
+                    .map_err(|error| named(&error, "writing", register.table, register.register))
             }
         }
     }
@@ -158,7 +158,7 @@ fn pointed(pointer: Pointer, register: u16) -> Vec<u8> {
     }
 }
 
-fn named(error: PortError, doing: &str, table: Table, register: u16) -> Fault {
+fn named(error: &PortError, doing: &str, table: Table, register: u16) -> Fault {
     let table = match table {
         Table::Holding => "holding register",
         Table::Input => "input register",

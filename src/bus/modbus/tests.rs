@@ -6,11 +6,11 @@ use tokio::net::TcpListener;
 const SETTINGS: ModbusSettings =
     ModbusSettings { serial: SerialSettings::plain(115_200), timeout: Duration::from_millis(500) };
 
-/// A device at the other end of a line: what it is asked, and what it answers.
-type Talked = &'static [(&'static [u8], &'static [u8])];
+/// What a device at the other end of a line is asked, and what it answers.
+type Exchange = (&'static [u8], &'static [u8]);
 
 /// Opens lines whose device says this, one part of it after another however often the line is opened.
-fn scripted(talk: Talked) -> Open {
+fn scripted(talk: &'static [Exchange]) -> Open {
     let talk = Arc::new(Mutex::new(talk.iter()));
     Box::new(move || {
         let (port, end) = duplex(256);
@@ -19,7 +19,7 @@ fn scripted(talk: Talked) -> Open {
     })
 }
 
-async fn answer(mut end: DuplexStream, talk: Arc<Mutex<std::slice::Iter<'static, (&'static [u8], &'static [u8])>>>) {
+async fn answer(mut end: DuplexStream, talk: Arc<Mutex<std::slice::Iter<'static, Exchange>>>) {
     // All requests here have eight bytes. What is next is decided when one comes: it may be on a line opened anew.
     let mut bytes = [0; 8];
     while end.read_exact(&mut bytes).await.is_ok() {
