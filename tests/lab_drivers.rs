@@ -17,11 +17,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
+    ("pulse-counter", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
     ("register", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
     ("registers", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
+    ("rotary-encoder", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
+    ("ultrasonic", "a line and edges of /dev/gpiochip0: lab_agent, inputs"),
 ];
 
 /// What is measured may be off by so much of the range: coarse for all parts but the one with ten bits.
