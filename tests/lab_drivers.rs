@@ -5,7 +5,7 @@
 mod lab;
 
 use halyard::config::{ActuatorConfig, At, Board, Config, Source};
-use halyard::sensing::{Wants, wire};
+use halyard::sensing::wire;
 use halyard_drivers::{Actuator, Channel, Control, DRIVERS, Driver, Role, Value};
 use serde_json::Value as Json;
 use std::ops::RangeInclusive;
@@ -188,7 +188,7 @@ fn drive(node: &Node) {
 /// What the part gives.
 fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
     let bus = halyard::bus::open(Board::Linux, config).unwrap();
-    let wire = wire(bus.as_ref(), &actuator.at, Wants::of_actuator(actuator.spec.as_ref())).unwrap();
+    let wire = wire(bus.as_ref(), &actuator.at, actuator.spec.as_ref()).unwrap();
     let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
     driver.read().unwrap().expect("a part that can be read back")
 }

@@ -2,7 +2,7 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{EdgeInput, ModbusSettings, Wire};
+use crate::port::{InputLine, InputSettings, ModbusSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::value::Value;
 use std::fmt;
@@ -126,6 +126,12 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// A [`Fault`]: absent, another part, a failed transfer.
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault>;
 
+    /// How it listens to the line with this key, of a part that has several; `None` for one that it drives.
+    fn listens(&self, key: &str) -> Option<InputSettings> {
+        let _ = key;
+        None
+    }
+
     /// How its Modbus line is set up, if it is on one.
     fn modbus(&self) -> Option<ModbusSettings> {
         None
@@ -135,7 +141,7 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     fn simulate(&self) -> Option<Box<dyn Part>>;
 
     /// The edges that the part gives by itself while its PWM channel gives `signal`; `None` if it gives none.
-    fn simulate_edges(&self, signal: &Pwm) -> Option<Box<dyn EdgeInput>> {
+    fn simulate_edges(&self, signal: &Pwm) -> Option<Box<dyn InputLine>> {
         let _ = signal;
         None
     }

@@ -13,7 +13,7 @@ use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
 use crate::options::{Frequency, read};
-use crate::port::{EdgeInput, EdgePort, PwmOutput, Wire};
+use crate::port::{InputLine, InputPort, InputSettings, Pull, PwmOutput, Wire};
 use crate::pwm::{self, Percent, Pwm};
 use crate::sim::{Part, clock};
 use crate::value::Value;
@@ -107,7 +107,7 @@ pub struct Fan<P> {
 
 /// A tachometer.
 struct Tacho {
-    edges: EdgePort,
+    line: InputPort,
     pulses: f64,
     /// Revolutions in a minute, when it was looked at last.
     speed: Option<f64>,
@@ -119,17 +119,27 @@ struct Tacho {
 }
 
 impl Tacho {
-    fn new(edges: EdgePort, pulses: f64) -> Self {
+    fn new(line: InputPort, pulses: f64) -> Self {
         let now = clock::now();
-        Self { edges, pulses, speed: None, alive: now, looked: now, told: None }
+        Self { line, pulses, speed: None, alive: now, looked: now, told: None }
+    }
+
+    /// Takes the times of the falling edges since they were taken last.
+    fn take(&mut self) -> Result<Vec<Duration>, Fault> {
+        let mut times = Vec::new();
+        while let Some((high, time)) = self.line.0.edge(Duration::ZERO)? {
+            if !high {
+                times.push(time);
+            }
+        }
+        Ok(times)
     }
 
     /// Takes the pulses since the last look. Gives whether the speed is worth telling.
     fn look(&mut self) -> Result<bool, Fault> {
         let now = clock::now();
         self.looked = now;
-        let edges = self.edges.0.take()?;
-        let falling: Vec<_> = edges.iter().filter(|edge| !edge.high).map(|edge| edge.time).collect();
+        let falling = self.take()?;
         if !falling.is_empty() {
             self.alive = now;
         }
@@ -141,7 +151,7 @@ impl Tacho {
             return Err(Fault::new(FaultKind::NotReady, message));
         }
         let (Some(first), Some(last)) = (falling.first(), falling.last()) else { return Ok(false) };
-        let Some(time) = last.duration_since(*first).ok().filter(|time| !time.is_zero()) else { return Ok(false) };
+        let Some(time) = last.checked_sub(*first).filter(|time| !time.is_zero()) else { return Ok(false) };
         let speed = revolutions(falling.len() - 1, time, self.pulses).min(FASTEST);
         self.speed = Some(speed);
         let tell = self
@@ -162,9 +172,9 @@ fn revolutions(periods: usize, time: Duration, pulses: f64) -> f64 {
 
 impl<P: PwmOutput> Fan<P> {
     /// On `channel`, which is not touched.
-    pub fn new(channel: P, tacho: Option<EdgePort>, options: Options) -> Self {
+    pub fn new(channel: P, tacho: Option<InputPort>, options: Options) -> Self {
         let Options { frequency, invert, min, max, pulses } = options;
-        let tacho = tacho.map(|edges| Tacho::new(edges, pulses.number()));
+        let tacho = tacho.map(|line| Tacho::new(line, pulses.number()));
         Self { pwm: Pwm::new(channel, pwm::Options { frequency, invert, min, max }), level: 0.0, tacho }
     }
 }
@@ -175,7 +185,7 @@ impl<P: PwmOutput> Actuator for Fan<P> {
         let before = std::mem::replace(&mut self.level, state.number().unwrap_or_default());
         if let Some(tacho) = self.tacho.as_mut().filter(|_| before == 0.0) {
             // It takes a moment to start; what it gave while it ran down is none of this.
-            tacho.edges.0.take()?;
+            tacho.take()?;
             (tacho.alive, tacho.looked) = (clock::now(), clock::now());
         }
         if let Some(tacho) = self.tacho.as_mut().filter(|_| self.level == 0.0) {
@@ -215,6 +225,11 @@ impl ActuatorSpec for Options {
         Control::Level(Appearance::Fan)
     }
 
+    /// An open collector pulls it down (2.1.3).
+    fn listens(&self, key: &str) -> Option<InputSettings> {
+        (key == "tacho").then_some(InputSettings { pull: Pull::Up, debounce: Duration::ZERO })
+    }
+
     fn readings(&self) -> Vec<Reading> {
         let quantity = Quantity { unit: Some("rpm"), state_class: Some("measurement"), ..Quantity::STATE };
         vec![Reading { connection: "tacho", channel: Channel::number(SPEED, quantity, 0.0..=FASTEST) }]
@@ -222,7 +237,7 @@ impl ActuatorSpec for Options {
 
     fn open(&self, mut wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
         let tacho = match wire.take("tacho") {
-            Some(Wire::Edges(edges)) => Some(edges),
+            Some(Wire::Input(line)) => Some(line),
             _ => None,
         };
         match wire.take("pwm") {
@@ -235,7 +250,7 @@ impl ActuatorSpec for Options {
         None
     }
 
-    fn simulate_edges(&self, signal: &crate::sim::Pwm) -> Option<Box<dyn EdgeInput>> {
+    fn simulate_edges(&self, signal: &crate::sim::Pwm) -> Option<Box<dyn InputLine>> {
         Some(Box::new(sim::Tachometer::new(signal.clone(), self.invert)))
     }
 }

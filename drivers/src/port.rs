@@ -6,7 +6,6 @@ mod rounds;
 pub use kernel::{KernelFiles, KernelPort, Space, Stream, number};
 pub use rounds::{Rounds, Seat};
 
-use crate::edge::Edge;
 use crate::fault::FaultKind;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
@@ -135,7 +134,7 @@ impl digital::StatefulOutputPin for OutputPort {
     }
 }
 
-/// A GPIO line to listen to while something is done to the part: for those that answer within milliseconds.
+/// A GPIO line that a driver listens to beside its other work: to an answer within milliseconds, or to what came meanwhile.
 pub trait InputLine: Send {
     /// The level that the line has now. Physical.
     ///
@@ -144,7 +143,8 @@ pub trait InputLine: Send {
     fn level(&mut self) -> Result<bool, PortError>;
 
     /// The next edge: the level after it, and when it was, on the kernel's clock that never jumps. Waits for it as long as
-    /// `patience`; `None` if there is none.
+    /// `patience`, which may be zero; `None` if there is none. Of more than about a thousand that nobody took the oldest are
+    /// lost.
     ///
     /// # Errors
     /// When the line is gone.
@@ -227,19 +227,6 @@ impl PwmOutput for PwmPort {
     }
 }
 
-/// What a GPIO line that is only watched can do.
-pub trait EdgeInput: Send {
-    /// Takes all edges since the last call, with the kernel's time stamps. Waits for none. Of more than about a thousand the
-    /// oldest are lost.
-    ///
-    /// # Errors
-    /// When the line is gone.
-    fn take(&mut self) -> Result<Vec<Edge>, PortError>;
-}
-
-/// A GPIO line that a driver watches beside its other work.
-pub struct EdgePort(pub Box<dyn EdgeInput>);
-
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
@@ -271,8 +258,6 @@ pub enum Wire {
     Kernel(KernelPort, Option<String>),
     /// A Modbus device.
     Modbus(ModbusPort),
-    /// A GPIO line to watch.
-    Edges(EdgePort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

@@ -7,11 +7,11 @@
 
 use super::gate::{Action, By, Gate, Rules};
 use super::memory::Memory;
-use super::wires::wire;
 use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
+use crate::sensing::wire;
 use halyard_drivers::{Actuator, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -224,9 +224,7 @@ impl Body {
         };
         self.gate.add(&id, rules);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
-        let driver = config.driver;
-        let factory: Factory<dyn Actuator> =
-            Arc::new(move || spec.open(wire(bus.as_ref(), driver, spec.as_ref(), &at)?));
+        let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
         let hands = Hands {
             config,
             factory,

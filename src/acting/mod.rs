@@ -7,7 +7,6 @@ pub mod command;
 pub mod gate;
 mod hands;
 pub mod memory;
-pub mod wires;
 
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Store};

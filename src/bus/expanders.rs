@@ -5,10 +5,10 @@ mod inputs;
 
 use super::{Bus, Edges, Serial};
 use crate::config::{Config, ExpanderConfig, LineName, Link, PwmName};
-use crate::sensing::{Wants, wire};
+use crate::sensing::wire;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort,
-    PortError, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{Expander, Fault, FaultKind, Next};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,10 +100,6 @@ impl Bus for Expanded {
         self.board.kernel()
     }
 
-    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
-        self.board.watch(line)
-    }
-
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         match line {
             LineName::Pin { expander, pin } => inputs::open(self.take(expander, *pin)?, settings),
@@ -187,7 +183,8 @@ impl Shared {
         let driver = match &mut chip.driver {
             Some(driver) => driver,
             None => {
-                let driver = self.config.spec.open(wire(self.board.as_ref(), &self.config.at, Wants::default())?)?;
+                let driver =
+                    self.config.spec.open(wire(self.board.as_ref(), &self.config.at, self.config.spec.as_ref())?)?;
                 chip.opened += 1;
                 chip.driver.insert(driver)
             }

@@ -11,12 +11,12 @@ pub use expanders::Expanded;
 pub use linux::Linux;
 pub use sim::Simulated;
 
-use crate::config::{At, Board, Config, LineName, Link, PwmName};
+use crate::config::{Board, Config, LineName, Link, PwmName};
+use halyard_drivers::Edge;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError,
-    PwmPort, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
-use halyard_drivers::{Edge, FaultKind};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
 #[cfg(not(feature = "rppal"))]
 fn raspberry_pi() -> Result<Arc<dyn Bus>, PortError> {
     let message = "`board: raspberry-pi`: this halyard was built without rppal; `board: linux` is for all boards";
-    Err(PortError::new(FaultKind::Rejected, message))
+    Err(PortError::new(halyard_drivers::FaultKind::Rejected, message))
 }
 
 #[cfg(feature = "rppal")]
@@ -105,9 +105,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Errors
     /// When there is no such channel, or no permission, or it is in use.
-    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
-        Err(PortError::new(FaultKind::Rejected, format!("this board has no PWM channel {}", At::Pwm(channel.clone()))))
-    }
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError>;
 
     /// What the kernel drives by itself.
     ///
@@ -128,18 +126,7 @@ pub trait Bus: Send + Sync {
     ///
     /// # Panics
     /// Outside of the runtime's context.
-    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
-        let _ = (unit, settings);
-        Err(PortError::new(FaultKind::Rejected, format!("this board has no Modbus: {link}")))
-    }
-
-    /// A line that is watched by a driver beside its other work.
-    ///
-    /// # Errors
-    /// When there is no such line, or no permission, or it is in use.
-    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
-        Err(PortError::new(FaultKind::Rejected, format!("this board cannot watch the line {line}")))
-    }
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError>;
 
     /// A line to watch. Every edge from now on is kept until [`Edges::next`] takes it, up to about a thousand.
     ///
@@ -157,24 +144,13 @@ pub trait Bus: Send + Sync {
     ///
     /// # Panics
     /// Outside of the runtime's context.
-    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
-        match lines {
-            [only] => self.input(only, settings),
-            _ => Err(PortError::new(
-                FaultKind::Rejected,
-                "lines that are not on one GPIO chip cannot be watched together",
-            )),
-        }
-    }
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError>;
 
     /// A line to listen to on a worker, while something is done to the part.
     ///
     /// # Errors
     /// When there is no such line, or no permission, or it is in use.
-    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
-        let _ = settings;
-        Err(PortError::new(FaultKind::Rejected, format!("nobody can listen to {line} here")))
-    }
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError>;
 
     /// A serial port, for one user at a time. Dropping it closes it.
     ///

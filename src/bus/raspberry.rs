@@ -10,7 +10,7 @@ use super::{Bus, Edges, Linux, Serial};
 use crate::config::{LineName, Link, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
     PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use rppal::gpio::{Error, Gpio, Level, Mode, OutputPin};
@@ -110,10 +110,6 @@ impl Bus for Raspberry {
         Ok(PwmPort(Box::new(Software { gives: None, registers })))
     }
 
-    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
-        self.linux.watch(line)
-    }
-
     fn kernel(&self) -> Result<KernelPort, PortError> {
         self.linux.kernel()
     }
@@ -121,6 +117,14 @@ impl Bus for Raspberry {
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         // Only the kernel knows when an edge was.
         self.linux.input(line, settings)
+    }
+
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.linux.inputs(lines, settings)
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        self.linux.listen(line, settings)
     }
 
     fn serial(&self, path: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {

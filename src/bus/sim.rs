@@ -6,8 +6,8 @@ use super::modbus::Lines;
 use super::{Bus, Edges, Serial};
 use crate::config::{At, Config, LineName, Link, PwmName, Source};
 use halyard_drivers::port::{
-    EdgeInput, EdgePort, I2cPort, InputLine, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings,
-    OutputLine, OutputPort, PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputLine, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort,
+    PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cBus, Line, Listener, Machine, Part, Pwm, SharedPart, SpiSlot, connect};
 use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -245,19 +245,6 @@ impl Bus for Simulated {
         Ok(PwmPort(Box::new(TakenPwm { channel, taken })))
     }
 
-    fn watch(&self, name: &LineName) -> Result<EdgePort, PortError> {
-        let turned = self.places().turned.get(name).cloned();
-        if let Some((signal, spec)) = turned
-            && let Some(edges) = spec.simulate_edges(&self.pwm_channel(&signal))
-        {
-            return Ok(EdgePort(edges));
-        }
-        let line = self.take(name)?;
-        let (sender, edges) = mpsc::sync_channel(KEPT);
-        line.line.watch(move |edge| !matches!(sender.try_send(edge), Err(mpsc::TrySendError::Disconnected(_))));
-        Ok(EdgePort(Box::new(Counted { _line: line, edges })))
-    }
-
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.inputs(std::slice::from_ref(line), settings)
     }
@@ -274,6 +261,12 @@ impl Bus for Simulated {
     }
 
     fn listen(&self, line: &LineName, _settings: InputSettings) -> Result<InputPort, PortError> {
+        let turned = self.places().turned.get(line).cloned();
+        if let Some((signal, spec)) = turned
+            && let Some(edges) = spec.simulate_edges(&self.pwm_channel(&signal))
+        {
+            return Ok(InputPort(edges));
+        }
         let taken = self.take(line)?;
         Ok(InputPort(Box::new(Heard { listener: taken.line.listen(), _taken: taken })))
     }
@@ -340,17 +333,6 @@ impl PwmOutput for TakenPwm {
 
     fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
         self.channel.found()
-    }
-}
-
-struct Counted {
-    _line: Taken,
-    edges: mpsc::Receiver<Edge>,
-}
-
-impl EdgeInput for Counted {
-    fn take(&mut self) -> Result<Vec<Edge>, PortError> {
-        Ok(self.edges.try_iter().collect())
     }
 }
 

@@ -4,12 +4,11 @@ use super::run::state_directory;
 use super::{Failure, Hardware, code, print, wait};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
 use crate::acting::gate::{Action, Gate, Outcome, Rules};
-use crate::acting::wires;
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
 use crate::sensing::records::SENSORS_FILE;
-use crate::sensing::{Records, Shape, edges, json_of, serial, wire_of};
+use crate::sensing::{Records, Shape, edges, json_of, serial, wire};
 use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -57,7 +56,7 @@ async fn sample(sensor: &SensorConfig, bus: &Arc<dyn Bus>) -> Result<Map<String,
         Source::Sampled { spec, .. } => {
             let mut shape = Shape::new(spec.channels(), &sensor.filters);
             let (bus, at, spec) = (Arc::clone(bus), sensor.at.clone(), Arc::clone(spec));
-            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire_of(bus.as_ref(), &at, spec.as_ref())?));
+            let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
             let mut sample = shape.sample();
             let sample =
                 Device::new(factory, LIMIT).call(move |driver| driver.sample(&mut sample).map(|()| sample)).await?;
@@ -234,8 +233,8 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
 }
 
 fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {
-    let (bus, at, spec, driver) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec), actuator.driver);
-    Device::new(Arc::new(move || spec.open(wires::wire(bus.as_ref(), driver, spec.as_ref(), &at)?)), LIMIT)
+    let (bus, at, spec) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec));
+    Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?)), LIMIT)
 }
 
 fn rules(actuator: &ActuatorConfig) -> Rules {

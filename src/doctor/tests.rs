@@ -1,9 +1,10 @@
 use super::machine::Access;
 use super::*;
 use crate::bus::{Bus, Edges, Serial, Simulated};
-use crate::config::{At, LineName, parse};
+use crate::config::{At, LineName, Link, PwmName, parse};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::{FaultKind, Spec, find};
 use std::fs;
@@ -253,6 +254,18 @@ impl Bus for Held {
     }
     fn kernel(&self) -> Result<KernelPort, PortError> {
         self.0.kernel()
+    }
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        self.0.pwm(channel)
+    }
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        self.0.modbus(link, unit, settings)
+    }
+    fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
+        self.0.inputs(lines, settings)
+    }
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        self.0.listen(line, settings)
     }
     fn line_holder(&self, line: &LineName) -> Result<Option<String>, PortError> {
         self.1(line)

@@ -11,8 +11,8 @@ use crate::bus::Bus;
 use crate::config::{At, SensorConfig, Source};
 use crate::reporter::Reporter;
 use crate::watchdog::Watchdog;
-use halyard_drivers::port::{ModbusSettings, SpiSettings, Wire};
-use halyard_drivers::{ActuatorSpec, Fault, SensorSpec};
+use halyard_drivers::port::{InputSettings, ModbusSettings, SpiSettings, Wire};
+use halyard_drivers::{ActuatorSpec, ExpanderSpec, Fault, SensorSpec};
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,65 +63,87 @@ pub fn title(id: &str, driver: &str, at: &At) -> String {
 }
 
 /// How a part wants what it is connected to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wants {
-    /// Of an SPI bus.
-    pub spi: Option<SpiSettings>,
-    /// Of a Modbus line.
-    pub modbus: Option<ModbusSettings>,
+pub trait Wants {
+    /// Its SPI bus.
+    fn spi(&self) -> Option<SpiSettings>;
+
+    /// Its Modbus line.
+    fn modbus(&self) -> Option<ModbusSettings>;
+
+    /// The line with this key, if it listens to it.
+    fn listens(&self, key: &str) -> Option<InputSettings>;
 }
 
-impl Wants {
-    /// Of a sensor.
-    #[must_use]
-    pub fn of(spec: &dyn SensorSpec) -> Self {
-        Self { spi: spec.spi(), modbus: spec.modbus() }
+impl Wants for dyn SensorSpec {
+    fn spi(&self) -> Option<SpiSettings> {
+        SensorSpec::spi(self)
     }
 
-    /// Of an actuator.
-    #[must_use]
-    pub fn of_actuator(spec: &dyn ActuatorSpec) -> Self {
-        Self { spi: None, modbus: spec.modbus() }
+    fn modbus(&self) -> Option<ModbusSettings> {
+        SensorSpec::modbus(self)
+    }
+
+    fn listens(&self, key: &str) -> Option<InputSettings> {
+        SensorSpec::listens(self, key)
     }
 }
 
-/// Opens the wire to a part.
+impl Wants for dyn ActuatorSpec {
+    fn spi(&self) -> Option<SpiSettings> {
+        None
+    }
+
+    fn modbus(&self) -> Option<ModbusSettings> {
+        ActuatorSpec::modbus(self)
+    }
+
+    fn listens(&self, key: &str) -> Option<InputSettings> {
+        ActuatorSpec::listens(self, key)
+    }
+}
+
+/// An expander is on I2C.
+impl Wants for dyn ExpanderSpec {
+    fn spi(&self) -> Option<SpiSettings> {
+        None
+    }
+
+    fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
+
+    fn listens(&self, _key: &str) -> Option<InputSettings> {
+        None
+    }
+}
+
+/// Opens the wire to a part: of its lines, those that it listens to are inputs.
 ///
 /// # Errors
 /// A [`Fault`] of the bus.
-pub fn wire(bus: &dyn Bus, at: &At, wants: Wants) -> Result<Wire, Fault> {
+pub fn wire<W: Wants + ?Sized>(bus: &dyn Bus, at: &At, wants: &W) -> Result<Wire, Fault> {
     Ok(match at {
         At::I2c { bus: number, address } => Wire::I2c(bus.i2c(*number, *address)?, *address),
         At::Spi { bus: number, chip_select } => {
-            let settings = wants.spi.ok_or_else(|| Fault::rejected("this driver is not for SPI"))?;
+            let settings = wants.spi().ok_or_else(|| Fault::rejected("this driver is not for SPI"))?;
             Wire::Spi(bus.spi(*number, *chip_select, settings)?)
         }
         At::Line(line) => Wire::Output(bus.output(line)?),
         At::Pwm(name) => Wire::Pwm(bus.pwm(name)?),
         At::Kernel { device, .. } => Wire::Kernel(bus.kernel()?, device.clone()),
         At::Modbus { link, unit } => {
-            let settings = wants.modbus.ok_or_else(|| Fault::rejected("this driver is not for Modbus"))?;
+            let settings = wants.modbus().ok_or_else(|| Fault::rejected("this driver is not for Modbus"))?;
             Wire::Modbus(bus.modbus(link, *unit, settings)?)
         }
         At::Several(members) => {
-            let wires = members.iter().map(|(key, at)| Ok((*key, wire(bus, at, wants)?)));
-            Wire::Several(wires.collect::<Result<_, Fault>>()?)
+            let member = |(key, at): &(&'static str, At)| match (wants.listens(key), at) {
+                (Some(settings), At::Line(line)) => Ok((*key, Wire::Input(bus.listen(line, settings)?))),
+                _ => Ok((*key, wire(bus, at, wants)?)),
+            };
+            Wire::Several(members.iter().map(member).collect::<Result<_, Fault>>()?)
         }
         At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),
     })
-}
-
-/// Opens the wire to a sensor's part: of its lines, those that it listens to are inputs.
-///
-/// # Errors
-/// A [`Fault`] of the bus.
-pub fn wire_of(bus: &dyn Bus, at: &At, spec: &dyn SensorSpec) -> Result<Wire, Fault> {
-    let At::Several(members) = at else { return wire(bus, at, Wants::of(spec)) };
-    let member = |(key, at): &(&'static str, At)| match (spec.listens(key), at) {
-        (Some(settings), At::Line(line)) => Ok((*key, Wire::Input(bus.listen(line, settings)?))),
-        _ => Ok((*key, wire(bus, at, Wants::of(spec))?)),
-    };
-    Ok(Wire::Several(members.iter().map(member).collect::<Result<_, Fault>>()?))
 }
 
 /// The next pause of a backoff.

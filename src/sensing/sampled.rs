@@ -1,6 +1,6 @@
 //! Sensors that are asked at intervals.
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, ReadRequest, Shape, Surroundings, longer, wire_of};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, ReadRequest, Shape, Surroundings, longer, wire};
 use crate::config::SensorConfig;
 use crate::device::{Device, Factory};
 use halyard_drivers::{Fault, Next, Sensor, SensorSpec};
@@ -41,7 +41,7 @@ pub(super) async fn run(
 ) {
     let shape = Shape::new(spec.channels(), &sensor.filters);
     let (bus, at) = (Arc::clone(&surroundings.bus), sensor.at.clone());
-    let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire_of(bus.as_ref(), &at, spec.as_ref())?));
+    let factory: Factory<dyn Sensor> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
     let device = Device::new(factory, LIMIT);
     let mut task = Task { sensor, surroundings, device, shape, failures: 0, away: None };
     let progress = surroundings.watchdog.watch(&sensor.id, every.max(LONGEST_PAUSE) + LIMIT * 2);

@@ -7,9 +7,10 @@ use crate::support::wait_until;
 use crate::support::witness::{Message, Witness, retained};
 use halyard::agent::{self, Ended, Setup};
 use halyard::bus::{Bus, Edges, Serial, Simulated};
-use halyard::config::{self, LineName};
+use halyard::config::{self, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    I2cPort, InputSettings, KernelPort, OutputLine, OutputPort, PortError, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
+    PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cFaults, Line};
 use serde_json::{Value as Json, json};
@@ -191,6 +192,18 @@ impl Bus for Gated {
 
     fn inputs(&self, lines: &[LineName], settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
         self.bus.inputs(lines, settings)
+    }
+
+    fn pwm(&self, channel: &PwmName) -> Result<PwmPort, PortError> {
+        self.bus.pwm(channel)
+    }
+
+    fn modbus(&self, link: &Link, unit: u8, settings: ModbusSettings) -> Result<ModbusPort, PortError> {
+        self.bus.modbus(link, unit, settings)
+    }
+
+    fn listen(&self, line: &LineName, settings: InputSettings) -> Result<InputPort, PortError> {
+        self.bus.listen(line, settings)
     }
 
     fn serial(&self, port: &str, settings: SerialSettings) -> Result<Box<dyn Serial>, PortError> {

@@ -103,6 +103,8 @@ fn a_pulse_ends_by_itself() {
     assert_eq!(stand.state("lamp", "OFF", "command").json()["id"], "p1");
     // Back to what it was before, not to off.
     stand.command("lamp", "ON");
+    // Its state comes after its result: it is not to be taken for the end of the pulse.
+    stand.state("lamp", "ON", "command");
     stand.command("lamp", r#"{"id":"p2","value":"OFF","for":"200ms"}"#);
     assert_eq!(stand.state("lamp", "ON", "command").json()["id"], "p2");
     assert_eq!(stand.witness.all(&topic("lamp/result")).len(), 1, "one result for a command, not one for its end");

@@ -3,9 +3,9 @@
 use halyard::bus::{Bus, Edges, Serial, Simulated};
 use halyard::config::{At, Config, LineName, Link, PwmName};
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputLine, InputPort, InputSettings, KernelFiles, KernelPort, Modbus, ModbusPort,
-    ModbusSettings, OutputLine, OutputPort, Parity, PortError, PwmOutput, PwmPort, SerialSettings, Space, SpiPort,
-    SpiSettings, Stream, Table,
+    I2cPort, InputLine, InputPort, InputSettings, KernelFiles, KernelPort, Modbus, ModbusPort, ModbusSettings,
+    OutputLine, OutputPort, Parity, PortError, PwmOutput, PwmPort, SerialSettings, Space, SpiPort, SpiSettings, Stream,
+    Table,
 };
 use halyard_drivers::sim::{I2cBus, I2cFaults, Machine, MachineFaults, SharedPart, SpiSlot};
 use halyard_drivers::{Edge, FaultKind};
@@ -165,11 +165,6 @@ impl Bus for Wired {
         self.control.wait();
         let inner = Struck { inner: self.simulated.pwm(name)?.0, control: self.control.clone() };
         Ok(PwmPort(Box::new(NotedPwm { inner, name: At::Pwm(name.clone()).to_string() })))
-    }
-
-    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
-        self.control.wait();
-        self.simulated.watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

@@ -1,37 +1,39 @@
 use super::*;
-use crate::edge::Edge;
-use crate::port::{EdgeInput, PortError};
+use crate::port::{InputLine, InputPort, PortError};
 use crate::sim;
 use crate::sim::clock::pass;
+use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 /// A tachometer: its pulses until they are taken.
 #[derive(Clone, Default)]
-struct Wheel(Arc<Mutex<Vec<Edge>>>);
+struct Wheel(Arc<Mutex<VecDeque<(bool, Duration)>>>);
 
 impl Wheel {
     /// Turns for a second at this speed, with two pulses in a revolution.
     fn turn(&self, rpm: f64) {
         let period = Duration::from_secs_f64(60.0 / rpm / 2.0);
-        let mut time = SystemTime::UNIX_EPOCH;
-        while time < SystemTime::UNIX_EPOCH + Duration::from_secs(1) {
-            self.0.lock().unwrap().push(Edge::new(false, time));
-            self.0.lock().unwrap().push(Edge::new(true, time + period / 2));
+        let mut time = Duration::ZERO;
+        while time < Duration::from_secs(1) {
+            self.0.lock().unwrap().extend([(false, time), (true, time + period / 2)]);
             time += period;
         }
     }
 }
 
-impl EdgeInput for Wheel {
-    fn take(&mut self) -> Result<Vec<Edge>, PortError> {
-        Ok(std::mem::take(&mut *self.0.lock().unwrap()))
+impl InputLine for Wheel {
+    fn level(&mut self) -> Result<bool, PortError> {
+        Ok(true)
+    }
+
+    fn edge(&mut self, _: Duration) -> Result<Option<(bool, Duration)>, PortError> {
+        Ok(self.0.lock().unwrap().pop_front())
     }
 }
 
 fn fan(options: Options) -> (sim::Pwm, Wheel, Fan<sim::Pwm>) {
     let (channel, wheel) = (sim::Pwm::new(), Wheel::default());
-    let fan = Fan::new(channel.clone(), Some(EdgePort(Box::new(wheel.clone()))), options);
+    let fan = Fan::new(channel.clone(), Some(InputPort(Box::new(wheel.clone()))), options);
     (channel, wheel, fan)
 }
 
@@ -101,7 +103,7 @@ fn a_fan_that_stands_still_is_a_fault_until_it_turns() {
 fn the_model_turns_as_it_is_told() {
     let channel = sim::Pwm::new();
     let tacho = super::sim::Tachometer::new(channel.clone(), false);
-    let mut driver = Fan::new(channel, Some(EdgePort(Box::new(tacho))), Options::default());
+    let mut driver = Fan::new(channel, Some(InputPort(Box::new(tacho))), Options::default());
     driver.apply(&Value::Number(50.0)).unwrap();
     pass(driver.next().unwrap());
     assert_eq!(driver.advance().unwrap(), Some(Value::Number(50.0)));

@@ -9,7 +9,7 @@ use crate::config::LineName;
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeEvent, EdgeKind, EventClock, Value, Values};
 use gpiocdev_uapi::v2::LineEdgeEvent;
-use halyard_drivers::port::{EdgeInput, EdgePort, InputSettings, PortError, Pull};
+use halyard_drivers::port::{InputSettings, PortError, Pull};
 use halyard_drivers::{Edge, FaultKind};
 use order::Order;
 use std::future::Future;
@@ -73,33 +73,6 @@ pub(super) fn request(
         .with_debounce_period(settings.debounce)
         .with_kernel_event_buffer_size(KEPT)
         .request()
-}
-
-/// Opens a line whose edges are taken now and then, pulled up: who pulls it down has an open collector.
-pub(super) fn watch(line: &LineName) -> Result<EdgePort, PortError> {
-    let place = Place::find(line)?;
-    let settings = InputSettings { pull: Pull::Up, debounce: Duration::ZERO };
-    let request = request(std::slice::from_ref(&place), settings, EventClock::Monotonic)
-        .map_err(|error| place.refused(&error))?;
-    Ok(EdgePort(Box::new(Taken(request))))
-}
-
-struct Taken(Request);
-
-impl EdgeInput for Taken {
-    fn take(&mut self) -> Result<Vec<Edge>, PortError> {
-        let mut all = Vec::new();
-        loop {
-            match read(&self.0) {
-                Ok(event) => {
-                    let high = event.kind == EdgeKind::Rising;
-                    all.push(Edge::new(high, wall_time(event.timestamp_ns)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(all),
-                Err(error) => return Err(errno::of_use(&error)),
-            }
-        }
-    }
 }
 
 struct Watched {

@@ -15,8 +15,8 @@ use super::{Bus, Edges, Serial};
 use crate::config::{LineName, Link, PwmName};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{
-    EdgePort, I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError,
-    PwmPort, Rounds, SerialSettings, SpiPort, SpiSettings,
+    I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputPort, PortError, PwmPort, Rounds,
+    SerialSettings, SpiPort, SpiSettings,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,10 +76,6 @@ impl Bus for Linux {
                 Err(PortError::new(FaultKind::Rejected, message))
             }
         }
-    }
-
-    fn watch(&self, line: &LineName) -> Result<EdgePort, PortError> {
-        edges::watch(line)
     }
 
     fn input(&self, line: &LineName, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {

@@ -141,7 +141,7 @@ fn a_part_on_lines_answers_to_what_is_driven() {
     let spec = ultrasonic::Options::default();
     buses.place(&at, spec.simulate());
     assert!(buses.part(&at).unwrap().stimulate("distance", 2.5));
-    let wire = crate::sensing::wire_of(&buses, &at, &spec).unwrap();
+    let wire = crate::sensing::wire(&buses, &at, &spec as &dyn SensorSpec).unwrap();
     assert!(buses.listen(&echo, InputSettings::default()).is_err(), "a second user");
     let mut sensor = spec.open(wire).unwrap();
     let mut sample = Sample::new(1);
