@@ -15,7 +15,10 @@ use std::process::{Command, Output, Stdio};
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
+    ("ds18b20", "the kernel's, on its 1-Wire bus: lab_agent, kernel"),
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
+    ("hwmon", "devices of the kernel: lab_agent, kernel"),
+    ("iio", "devices of the kernel: lab_agent, kernel"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pulse-counter", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
@@ -24,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rotary-encoder", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
+    ("system", "the machine itself: lab_agent, kernel"),
     ("ultrasonic", "a line and edges of /dev/gpiochip0: lab_agent, inputs"),
 ];
 

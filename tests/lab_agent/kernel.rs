@@ -1,7 +1,7 @@
 //! What the kernel's own drivers measure: 1-Wire, IIO, hwmon, and the machine itself.
 
 use super::guest;
-use super::lab::{command, wait_until};
+use super::lab::{connect, wait_until};
 use super::world::World;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -114,7 +114,7 @@ fn kernel_driver(there: bool) {
 #[test]
 fn whatever_the_kernel_drives() {
     guest("kernel::whatever_the_kernel_drives", "mkdir /sys/kernel/config/iio/devices/dummy/example", || {
-        command("lab-bme280", &["--temperature", "21.5", "--humidity", "40", "--pressure", "1020"]);
+        let parts = connect("sensors: [ { id: chip, driver: bme280, bus: i2c-1, address: 0x76 } ]");
         kernel_driver(true);
         wait_until("thermometer", || fs::exists(format!("/sys/bus/w1/devices/{}", id(0))).unwrap());
         let world = World::new(&format!(
@@ -127,13 +127,14 @@ fn whatever_the_kernel_drives() {
         ));
         let listener = world.listen();
         let mut agent = world.start(&listener);
-        for (celsius, percent, hectopascal) in [("21.5", "40", "1020"), ("-7.25", "82", "975")] {
+        for (celsius, percent, hectopascal) in [(21.5, 40.0, 1020.0), (-7.25, 82.0, 975.0)] {
             let from = listener.mark();
-            command("lab-bme280", &["--temperature", celsius, "--humidity", percent, "--pressure", hectopascal]);
-            let [c, p, h] = [celsius, percent, hectopascal].map(|text| text.parse().unwrap());
-            listener.about(from, "room", "temperature", c, 0.02);
-            listener.about(from, "room", "humidity", p, 0.1);
-            listener.about(from, "room", "pressure", h, 0.1);
+            for (channel, value) in [("temperature", celsius), ("humidity", percent), ("pressure", hectopascal)] {
+                parts.stimulate("chip", channel, value).unwrap();
+            }
+            listener.about(from, "room", "temperature", celsius, 0.02);
+            listener.about(from, "room", "humidity", percent, 0.1);
+            listener.about(from, "room", "pressure", hectopascal, 0.1);
             wire("temp0", 31_250);
             listener.about(from, "wire", "temp1", 31.25, 0.01);
         }
