@@ -35,6 +35,7 @@ pub mod bh1750;
 pub mod bme280;
 pub mod bme680;
 pub mod bmp388;
+pub mod cover;
 pub mod digital_input;
 pub mod ds18b20;
 pub mod fan;
@@ -44,6 +45,7 @@ pub mod hwmon;
 pub mod iio;
 pub mod ina219;
 pub mod ina226;
+pub mod led_strip;
 pub mod light;
 pub mod lis3dh;
 pub mod lm75;
@@ -100,6 +102,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &bme680::DRIVER,
     &bmp388::DRIVER,
+    &cover::DRIVER,
     &digital_input::DRIVER,
     &ds18b20::DRIVER,
     &fan::DRIVER,
@@ -109,6 +112,7 @@ pub static DRIVERS: &[&Driver] = &[
     &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &led_strip::DRIVER,
     &light::DRIVER,
     &lis3dh::DRIVER,
     &lm75::DRIVER,
