@@ -25,6 +25,9 @@ pub enum Control {
     },
     /// How strong something is, from 0 to 100 %: 0 is off, and on is what it was when it was last on, 100 at first.
     Level(Appearance),
+    /// Where a motor drives a blind, a shutter, an awning or a door, from 0 (closed) to 100 % (open), until it is told to
+    /// stop. It is on while it moves.
+    Cover,
 }
 
 /// What people take an actuator with a level for.
@@ -50,6 +53,17 @@ impl Control {
             // Not clamp(), which panics if a range is the wrong way round.
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
+            Self::Cover => Value::STOP,
+        }
+    }
+
+    /// What it is left as, when nobody will be there to see to it, if `safe` is what it should be: a motor that nobody
+    /// stops is not safe wherever it goes.
+    #[must_use]
+    pub fn left(&self, safe: &Value) -> Value {
+        match self {
+            Self::Cover => self.off(),
+            _ => safe.clone(),
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod bh1750;
 pub mod bme280;
 pub mod bme680;
 pub mod bmp388;
+pub mod cover;
 pub mod digital_input;
 pub mod ds18b20;
 pub mod fan;
@@ -100,6 +101,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bme280::DRIVER,
     &bme680::DRIVER,
     &bmp388::DRIVER,
+    &cover::DRIVER,
     &digital_input::DRIVER,
     &ds18b20::DRIVER,
     &fan::DRIVER,

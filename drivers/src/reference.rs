@@ -111,6 +111,10 @@ impl Page {
                 "A number from 0 to 100 %, `ON`, `OFF`, `TOGGLE`. `OFF` is 0; `ON` is the last level that was not 0, at first \
                  100.\n",
             ),
+            Control::Cover => self.line(
+                "`OPEN`, `CLOSE`, `STOP`, or a position: a number from 0 (closed) to 100 % (open). As a setting, `off` is \
+                 `STOP`.\n",
+            ),
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(

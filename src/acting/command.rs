@@ -12,6 +12,9 @@ const LONGEST_ID: usize = 128;
 /// Longest `for` and `ttl`.
 const LONGEST_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What a value can be.
+const KNOWN: &str = "ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number";
+
 /// A command that was understood; whether it is carried out is the gate's decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
@@ -32,6 +35,12 @@ pub enum Wanted {
     Value(Value),
     /// The other of on and off.
     Toggle,
+    /// Wherever open is.
+    Open,
+    /// Wherever closed is.
+    Close,
+    /// That it stops where it is.
+    Stop,
 }
 
 /// Why a command was not carried out: the contract's words.
@@ -86,7 +95,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Reads a payload: `ON`, `OFF`, `TOGGLE`, a number, or the JSON form.
+/// Reads a payload: `ON`, `OFF`, `TOGGLE`, `OPEN`, `CLOSE`, `STOP`, a number, or the JSON form.
 ///
 /// # Errors
 /// A [`Refusal`] as `malformed` or `unknown-value`.
@@ -136,7 +145,7 @@ fn from_json(map: &Map<String, Json>, now: SystemTime) -> Result<Command, Refusa
         None => return Err(malformed("`value` is missing".into())),
         Some(Json::String(text)) => wanted(text),
         Some(Json::Number(number)) => wanted(&number.to_string()),
-        Some(_) => Err("`value` must be ON, OFF, TOGGLE or a number".into()),
+        Some(_) => Err(format!("`value` must be {KNOWN}")),
     }
     .map_err(|message| refuse(Reason::UnknownValue, message))?;
     let span = |key: &str| match map.get(key) {
@@ -172,11 +181,14 @@ pub fn wanted(text: &str) -> Result<Wanted, String> {
         "ON" => Wanted::Value(Value::Switch(true)),
         "OFF" => Wanted::Value(Value::Switch(false)),
         "TOGGLE" => Wanted::Toggle,
+        "OPEN" => Wanted::Open,
+        "CLOSE" => Wanted::Close,
+        "STOP" => Wanted::Stop,
         _ => match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Wanted::Value(Value::Number(number)),
             _ => {
                 let shown: String = text.chars().take(32).collect();
-                return Err(format!("{shown:?} is neither ON, OFF, TOGGLE nor a number"));
+                return Err(format!("{shown:?} is not {KNOWN}"));
             }
         },
     })
@@ -200,6 +212,7 @@ mod tests {
         assert_eq!(parse(b"ON", at(0)), Ok(plain(on.clone())));
         assert_eq!(parse(b" ON\n", at(0)), Ok(plain(on)));
         assert_eq!(parse(b"TOGGLE", at(0)), Ok(plain(Wanted::Toggle)));
+        assert_eq!(parse(b"STOP", at(0)), Ok(plain(Wanted::Stop)));
         assert_eq!(parse(b"-12.5", at(0)), Ok(plain(Wanted::Value(Value::Number(-12.5)))));
     }
 

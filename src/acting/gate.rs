@@ -15,7 +15,7 @@ mod seen;
 mod tests;
 mod unit;
 
-use super::command::{Command, Reason, Refusal};
+use super::command::{Command, Reason, Refusal, Wanted};
 use halyard_drivers::{Control, Fault, Next, Value};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -154,10 +154,11 @@ impl<R> Gate<R> {
         self.units.insert(actuator.to_owned(), Unit::new(rules));
     }
 
-    /// The actuator was taken out of the configuration: it goes to `safe` and takes no command any more.
+    /// The actuator was taken out of the configuration: it goes to `safe`, or stops, and takes no command any more.
     pub fn retire(&mut self, actuator: &str, now: Instant) {
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.retired = true;
+            unit.leaving = true;
         }
         self.make_safe(actuator, now);
     }
@@ -170,6 +171,9 @@ impl<R> Gate<R> {
 
     /// The actuator was opened for the first time, and shall be `initial`.
     pub fn opened(&mut self, actuator: &str, initial: Value, now: Instant) {
+        let Some(unit) = self.units.get(actuator) else { return };
+        // What was remembered may not be what it can be now.
+        let initial = unit.resolve(&Wanted::Value(initial)).unwrap_or_else(|_| unit.rules.control.off());
         let blocked = initial.is_active() && self.blocker(actuator).is_some();
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.open = true;
@@ -247,7 +251,8 @@ impl<R> Gate<R> {
             Ok(value) => {
                 let before = unit.state.replace(value.clone());
                 let before = unit.target.take().or(before);
-                unit.settle_on(asked.unwrap_or_else(|| value.clone()));
+                // Where it stops, its state says.
+                unit.settle_on(asked.filter(|asked| *asked != Value::STOP).unwrap_or_else(|| value.clone()));
                 unit.last = (job.by, job.id.clone());
                 unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(began));
                 unit.pause = FIRST_RETRY;
@@ -329,9 +334,10 @@ impl<R> Gate<R> {
         }
     }
 
-    /// No command is taken any more; all actuators go to `safe`.
+    /// No command is taken any more; all actuators go to `safe`, or stop.
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        self.units.values_mut().for_each(|unit| unit.leaving = true);
         let actuators: Vec<_> = self.units.keys().cloned().collect();
         for actuator in actuators {
             self.make_safe(&actuator, now);

@@ -45,6 +45,10 @@ impl Memory {
     /// Notes what it is now; on disk soon after.
     pub fn remember(&mut self, actuator: &str, value: &Value) {
         let Some(file) = self.file.clone() else { return };
+        // A motor on its way is nowhere yet.
+        if matches!(value, Value::Position { at: None, .. } | Value::Position { moves: true, .. }) {
+            return;
+        }
         if self.values.get(actuator) == Some(value) {
             return;
         }

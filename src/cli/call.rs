@@ -16,7 +16,7 @@ pub(super) struct Call {
     /// The agent and its actuator, as in greenhouse/pump
     #[arg(value_name = "AGENT/ACTUATOR")]
     target: String,
-    /// ON, OFF, TOGGLE or a number
+    /// ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number
     #[arg(allow_negative_numbers = true)]
     value: String,
     /// Go back to the state before after this time, as in 5s

@@ -79,6 +79,7 @@ fn as_json(driver: &Driver) -> Value {
             value["takes"] = match spec.control() {
                 Control::Switch => json!({ "kind": "switch" }),
                 Control::Level(_) => json!({ "kind": "level", "min": 0, "max": 100, "unit": "%" }),
+                Control::Cover => json!({ "kind": "cover", "min": 0, "max": 100, "unit": "%" }),
                 Control::Number { range, step, unit } => {
                     json!({ "kind": "number", "min": range.start(), "max": range.end(), "step": step, "unit": unit })
                 }
@@ -155,6 +156,7 @@ fn purpose(driver: &Driver) -> String {
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),
             Control::Level(_) => "on, off, 0 to 100 %".to_owned(),
+            Control::Cover => "open, close, stop, 0 to 100 %".to_owned(),
             Control::Number { range, unit, .. } => {
                 format!(
                     "{} to {}{}",

@@ -96,6 +96,7 @@ pub(super) fn set(
     };
     if let (None, Some(limit)) = (pulse, chosen.max_on)
         && !matches!(&value, Wanted::Value(value) if !value.is_active() || *value == chosen.spec.control().off())
+        && chosen.spec.control() != Control::Cover
     {
         let message =
             format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");
@@ -154,7 +155,7 @@ async fn drive(
         let actions = gate.actions();
         if actions.is_empty() {
             steps.retain(|actuator, _| gate.is_on_its_way(actuator));
-            let ends = gate.deadline().filter(|_| pulse.is_some());
+            let ends = gate.deadline().filter(|_| pulse.is_some() || !steps.is_empty());
             let Some(at) = ends.into_iter().chain(steps.values().copied()).min() else { break };
             tokio::select! {
                 () = tokio::time::sleep_until(at.into()) => {
@@ -214,9 +215,9 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
     let mut actuators: Vec<_> = config.actuators.iter().collect();
-    actuators.sort_by_key(|actuator| actuator.safe.is_active());
+    actuators.sort_by_key(|actuator| actuator.spec.control().left(&actuator.safe).is_active());
     for actuator in actuators {
-        let safe = actuator.safe.clone();
+        let safe = actuator.spec.control().left(&actuator.safe);
         let result: Result<Value, Fault> =
             wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
         match result {
@@ -240,7 +241,8 @@ fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator>
 fn rules(actuator: &ActuatorConfig) -> Rules {
     Rules {
         control: actuator.spec.control(),
-        safe: actuator.safe.clone(),
+        // Nobody will be there for it when this command ends.
+        safe: actuator.spec.control().left(&actuator.safe),
         safe_after: None,
         max_on: actuator.max_on,
         interlock: actuator.interlock.clone(),

@@ -94,10 +94,13 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
 fn fit(control: &Control, value: &Value) -> Result<Value, String> {
     match (control, value) {
         (Control::Switch, Value::Switch(_)) => Ok(value.clone()),
-        (Control::Switch, Value::Number(number)) => Err(format!("`on` or `off`, not `{number}`")),
+        (Control::Switch, other) => Err(format!("`on` or `off`, not `{other}`")),
         (Control::Level(_), Value::Switch(on)) => Ok(Value::Number(if *on { FULL } else { 0.0 })),
         (Control::Level(_), Value::Number(number)) if (0.0..=FULL).contains(number) => Ok(value.clone()),
-        (Control::Level(_), Value::Number(_)) => Err(format!("`on`, `off` or a number from 0 to {FULL} %")),
+        (Control::Level(_), _) => Err(format!("`on`, `off` or a number from 0 to {FULL} %")),
+        (Control::Cover, Value::Switch(false)) => Ok(Value::STOP),
+        (Control::Cover, Value::Number(at)) if (0.0..=FULL).contains(at) => Ok(Value::go(*at)),
+        (Control::Cover, _) => Err(format!("`off`, which stops it, or a number from 0 to {FULL} %")),
         (Control::Number { .. }, Value::Switch(false)) => Ok(control.off()),
         (Control::Number { range, .. }, Value::Number(number)) if range.contains(number) => Ok(value.clone()),
         (Control::Number { range, unit, .. }, _) => {

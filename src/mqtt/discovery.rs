@@ -188,6 +188,7 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
         }
         Control::Level(Appearance::Light) => light(&entity, topics, &actuator.id),
         Control::Level(Appearance::Fan) => fan(&entity, topics, &actuator.id),
+        Control::Cover => cover(&entity, topics, &actuator.id),
         Control::Level(Appearance::Plain) => {
             let mut component = entity.component("number", STATE, None);
             component.extend([("min", json!(0)), ("max", json!(Number::Number(FULL))), ("step", json!(1))].map(owned));
@@ -273,6 +274,34 @@ fn fan(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
             ("percentage_command_topic", &set),
         ],
     );
+    component
+}
+
+/// Whether a cover is closed; `None` makes Home Assistant show that it does not know.
+const OPEN_CLOSED: &str = "{% set at = value_json.get('state') %}\
+    {{ 'None' if at is none else 'closed' if at | float(0) == 0 else 'open' }}";
+/// A position, or nothing while it is not known.
+const POSITION: &str = "{{ value_json.get('state') | default('', true) if value_json.get('state') != 0 else 0 }}";
+
+/// A cover: a position to go to, and words.
+fn cover(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+    let mut component = entity.component("cover", STATE, None);
+    let (state, set) = (topics.state(id), topics.set(id));
+    insert_all(
+        &mut component,
+        [
+            ("value_template", OPEN_CLOSED),
+            ("state_open", "open"),
+            ("state_closed", "closed"),
+            ("payload_open", "OPEN"),
+            ("payload_close", "CLOSE"),
+            ("payload_stop", "STOP"),
+            ("position_topic", &state),
+            ("position_template", POSITION),
+            ("set_position_topic", &set),
+        ],
+    );
+    component.extend([("position_closed", json!(0)), ("position_open", json!(Number::Number(FULL)))].map(owned));
     component
 }
 

@@ -173,11 +173,18 @@ impl Run {
                 let [first, second] = match self.config.actuators[0].spec.control() {
                     Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
                     Control::Level(_) => ["30".to_owned(), r#""OFF""#.to_owned()],
+                    Control::Cover => [r#""OPEN""#.to_owned(), r#""CLOSE""#.to_owned()],
                     Control::Number { range, .. } => {
                         [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
                     }
                 };
-                self.step("a command", "result", |run| run.command(&format!(r#"{{"id":"1","value":{first}}}"#)));
+                let first = format!(r#"{{"id":"1","value":{first}}}"#);
+                if self.config.actuators[0].spec.control() == Control::Cover {
+                    // It takes its time, which here is none: until it is there.
+                    self.step_until("a command", r#""state":100,"#, |run| run.command(&first));
+                } else {
+                    self.step("a command", "result", |run| run.command(&first));
+                }
                 self.step("a fault", "result", |run| {
                     run.wired.strike();
                     run.command(&format!(r#"{{"id":"2","value":{second}}}"#));
@@ -239,6 +246,15 @@ impl Run {
         action(self);
         let topic = if last.is_empty() { self.id.clone() } else { format!("{}/{last}", self.id) };
         let published = self.until(|publish| publish.topic == topic);
+        self.write(title, &published);
+    }
+
+    /// The same, until a state with this in it.
+    fn step_until(&mut self, title: &str, last: &str, action: impl FnOnce(&mut Self)) {
+        action(self);
+        let id = self.id.clone();
+        let has = |payload: &[u8]| std::str::from_utf8(payload).is_ok_and(|payload| payload.contains(last));
+        let published = self.until(|publish| publish.topic == id && has(&publish.payload));
         self.write(title, &published);
     }
 

@@ -267,6 +267,7 @@ impl Register {
         #[allow(clippy::cast_possible_truncation)] // clamped, or as the device has it
         let field = match value {
             Value::Switch(on) => u64::from(*on),
+            Value::Position { .. } => return raw, // no register has a motor's position
             Value::Number(number) => {
                 let number = (number - self.offset) / self.scale;
                 match self.kind {

@@ -2,8 +2,9 @@
 
 use super::rig::{Rig, model, sample, sensors};
 use crate::port::{OutputPort, PwmOutput, PwmPort, Wire};
+use crate::sim::clock::pass;
 use crate::sim::{Line, Pwm, SharedPart};
-use crate::{ActuatorSpec, Attachment, Control, DRIVERS, Driver, Edge, FaultKind, Next, Spec, Value};
+use crate::{Actuator, ActuatorSpec, Attachment, Control, DRIVERS, Driver, Edge, FaultKind, Member, Next, Spec, Value};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -70,25 +71,42 @@ fn inputs_tell_their_first_level_or_report() {
 /// What an actuator is connected to.
 #[derive(Clone, Default)]
 struct Outside {
-    line: Line,
+    lines: [Line; 2],
     channel: Pwm,
 }
 
 impl Outside {
     fn wire(&self, attachment: Attachment) -> Wire {
         match attachment {
-            Attachment::OutputLine => Wire::Output(OutputPort(Box::new(self.line.clone()))),
+            Attachment::OutputLine => self.line(0),
             Attachment::Pwm => Wire::Pwm(PwmPort(Box::new(self.channel.clone()))),
             Attachment::Several(members) => {
-                let required = members.iter().filter(|member| member.required);
-                Wire::Several(required.map(|member| (member.key, self.wire(member.at))).collect())
+                let required = members.iter().filter(|member| member.required).enumerate();
+                let wire = |(index, member): (usize, &Member)| match member.at {
+                    Attachment::OutputLine => (member.key, self.line(index)),
+                    at => (member.key, self.wire(at)),
+                };
+                Wire::Several(required.map(wire).collect())
             }
             other => panic!("no actuator is on {other:?}"),
         }
     }
 
-    fn state(&self) -> (bool, Option<(u64, u64)>) {
-        (self.line.is_high(), self.channel.gives())
+    fn line(&self, index: usize) -> Wire {
+        Wire::Output(OutputPort(Box::new(self.lines[index].clone())))
+    }
+
+    fn pull(&self, high: bool) {
+        self.lines.iter().for_each(|line| line.pull(high));
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.lines.iter().for_each(|line| line.set_broken(broken));
+        self.channel.set_broken(broken);
+    }
+
+    fn state(&self) -> ([bool; 2], Option<(u64, u64)>) {
+        (self.lines.each_ref().map(Line::is_high), self.channel.gives())
     }
 }
 
@@ -110,10 +128,11 @@ fn actuators_do_what_they_are_told_and_nothing_before() {
             Control::Switch => vec![Value::Switch(true), Value::Switch(false), Value::Switch(true)],
             Control::Number { range, .. } => [*range.start(), *range.end()].map(Value::Number).to_vec(),
             Control::Level(_) => [100.0, 0.0, 33.3, 0.1].map(Value::Number).to_vec(),
+            Control::Cover => [100.0, 0.0, 33.3, 0.1].map(Value::go).to_vec(),
         };
         for found in [false, true] {
             let mut outside = Outside::default();
-            outside.line.pull(found);
+            outside.pull(found);
             if found {
                 outside.channel.pulses(20_000_000, 1_234_567).unwrap();
             }
@@ -122,12 +141,28 @@ fn actuators_do_what_they_are_told_and_nothing_before() {
             actuator.read().unwrap();
             assert_eq!(outside.state(), before, "{}", driver.name);
             for value in &values {
-                assert_eq!(actuator.apply(value).unwrap(), *value, "{}", driver.name);
-                assert_eq!(actuator.read().unwrap(), Some(value.clone()), "{}", driver.name);
-                assert_eq!(actuator.apply_at_once(value).unwrap(), *value, "{}", driver.name);
+                let there = match value {
+                    Value::Position { at, .. } => Value::rest(*at),
+                    other => other.clone(),
+                };
+                let state = actuator.apply(value).unwrap();
+                assert_eq!(arrive(&mut *actuator, state), there, "{}", driver.name);
+                assert_eq!(actuator.read().unwrap(), Some(there.clone()), "{}", driver.name);
+                let state = actuator.apply_at_once(value).unwrap();
+                assert_eq!(arrive(&mut *actuator, state), there, "{}", driver.name);
             }
         }
     }
+}
+
+/// Lets an actuator get where it goes; gives its last state.
+fn arrive(actuator: &mut dyn Actuator, mut state: Value) -> Value {
+    for _ in 0..1000 {
+        let Some(next) = actuator.next() else { return state };
+        pass(next);
+        state = actuator.advance().unwrap().unwrap_or(state);
+    }
+    panic!("on its way without end, in state {state}");
 }
 
 #[test]
@@ -139,6 +174,7 @@ fn actuators_refuse_what_they_cannot_be() {
             Control::Switch => vec![Value::Number(1.0)],
             Control::Number { range, .. } => vec![Value::Switch(true), Value::Number(range.end() + 1.0)],
             Control::Level(_) => vec![Value::Switch(true), Value::Number(-1.0), Value::Number(100.1)],
+            Control::Cover => vec![Value::Switch(true), Value::go(-1.0), Value::go(f64::NAN), Value::rest(Some(50.0))],
         };
         for value in wrong.into_iter().chain([Value::Number(f64::NAN)]) {
             assert_eq!(actuator.apply(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);
@@ -149,7 +185,7 @@ fn actuators_refuse_what_they_cannot_be() {
                 driver.name
             );
         }
-        assert_eq!(outside.state(), (false, None), "{}", driver.name);
+        assert_eq!(outside.state(), ([false; 2], None), "{}", driver.name);
     }
 }
 
@@ -158,13 +194,11 @@ fn actuators_tell_when_their_hardware_fails() {
     for (driver, spec) in on_lines() {
         let outside = Outside::default();
         let mut actuator = spec.open(outside.wire(driver.attachments[0])).unwrap();
-        outside.line.set_broken(true);
-        outside.channel.set_broken(true);
+        outside.set_broken(true);
         let off = spec.control().off();
         assert_eq!(actuator.apply(&off).unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
         assert_eq!(actuator.read().unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
-        outside.line.set_broken(false);
-        outside.channel.set_broken(false);
+        outside.set_broken(false);
         assert_eq!(actuator.apply(&off).unwrap(), off, "{}", driver.name);
     }
 }

@@ -239,6 +239,76 @@ fn what_fails_on_its_way_is_made_safe() {
     assert_eq!(bench.log().last().unwrap(), "lamp 0 safety");
 }
 
+fn with_cover(safe: Value, max_on: Option<Duration>) -> Bench {
+    let cover = Rules { control: Control::Cover, safe, max_on, ..rules() };
+    Bench::new(&[("blind", cover), ("awning", Rules { interlock: vec!["blind".into()], ..rules() })])
+}
+
+/// What the gate wants of the blind, which does it and then is in this state.
+fn drive(bench: &mut Bench, state: Value) -> Vec<Value> {
+    let written = bench.gate.actions().into_iter().filter_map(|action| match action {
+        Action::Write { actuator, value, .. } if actuator == "blind" => Some(value),
+        _ => None,
+    });
+    let written: Vec<_> = written.collect();
+    let now = bench.now;
+    written.iter().for_each(|_| bench.gate.written("blind", Ok(state.clone()), now));
+    written
+}
+
+fn command(bench: &mut Bench, payload: &str) {
+    let (now, wall) = (bench.now, bench.wall());
+    bench.gate.command("blind", parse(payload.as_bytes(), wall), false, 0, now, wall);
+}
+
+#[test]
+fn a_cover_is_on_while_it_moves() {
+    let mut bench = with_cover(Value::STOP, Some(seconds(10)));
+    drive(&mut bench, Value::rest(None));
+    command(&mut bench, "CLOSE");
+    assert_eq!(drive(&mut bench, Value::Position { at: Some(60.0), moves: true }), [Value::go(0.0)]);
+    assert_eq!(bench.send("awning", "ON"), ("rejected", Some(Reason::Interlock)), "its motor runs");
+    bench.now += seconds(10);
+    let now = bench.now;
+    bench.gate.tick(now);
+    assert_eq!(drive(&mut bench, Value::rest(Some(30.0))), [Value::STOP], "`max_on` is that of the motor");
+    assert!(!bench.gate.is_on_its_way("blind"));
+    assert_eq!(bench.send("awning", "ON"), ("applied", None));
+}
+
+#[test]
+fn a_cover_takes_its_own_words_only() {
+    let mut bench = with_cover(Value::STOP, None);
+    drive(&mut bench, Value::rest(None));
+    for (payload, wanted) in [("OPEN", Value::go(100.0)), ("25", Value::go(25.0)), ("STOP", Value::STOP)] {
+        command(&mut bench, payload);
+        assert_eq!(drive(&mut bench, Value::rest(Some(25.0))), [wanted], "{payload}");
+    }
+    for (payload, reason) in [
+        ("ON", Reason::UnknownValue),
+        ("TOGGLE", Reason::UnknownValue),
+        ("101", Reason::OutOfRange),
+        ("-1", Reason::OutOfRange),
+    ] {
+        assert_eq!(bench.send("blind", payload).1, Some(reason), "{payload}");
+    }
+    for payload in ["OPEN", "CLOSE", "STOP"] {
+        assert_eq!(bench.send("awning", payload).1, Some(Reason::UnknownValue), "{payload}");
+    }
+}
+
+#[test]
+fn a_cover_that_is_left_stands_whatever_is_safe() {
+    let mut bench = with_cover(Value::go(0.0), None);
+    drive(&mut bench, Value::rest(None));
+    let now = bench.now;
+    bench.gate.make_safe("blind", now);
+    assert_eq!(drive(&mut bench, Value::Position { at: None, moves: true }), [Value::go(0.0)]);
+    bench.gate.stop(now);
+    assert_eq!(drive(&mut bench, Value::rest(None)), [Value::STOP]);
+    assert!(bench.gate.is_settled("blind"));
+}
+
 #[test]
 fn refuses_retained_expired_and_duplicate_commands() {
     let mut bench = Bench::new(&[("pump", rules())]);

@@ -32,6 +32,8 @@ pub(super) struct Unit<R> {
     pub(super) absent: Option<String>,
     /// Whether it was taken out of the configuration, and takes no command any more.
     pub(super) retired: bool,
+    /// Whether nobody will be there for it soon.
+    pub(super) leaving: bool,
     pub(super) writing: Option<Job<R>>,
     /// What the gate itself wants written next.
     pub(super) forced: Option<Job<R>>,
@@ -86,6 +88,7 @@ impl<R> Unit<R> {
             open: false,
             absent: None,
             retired: false,
+            leaving: false,
             writing: None,
             forced: None,
             queue: VecDeque::new(),
@@ -137,7 +140,25 @@ impl<R> Unit<R> {
                     Err((Reason::OutOfRange, message))
                 }
             }
+            (Wanted::Open, Control::Cover) => Ok(Value::go(FULL)),
+            (Wanted::Close, Control::Cover) => Ok(Value::go(0.0)),
+            (Wanted::Stop | Wanted::Value(Value::Position { at: None, .. }), Control::Cover) => Ok(Value::STOP),
+            (Wanted::Value(Value::Number(at) | Value::Position { at: Some(at), .. }), Control::Cover) => {
+                if (0.0..=FULL).contains(at) {
+                    Ok(Value::go(*at))
+                } else {
+                    Err((Reason::OutOfRange, format!("{at} is outside of 0 to {FULL} %")))
+                }
+            }
             (_, Control::Switch) => Err((Reason::UnknownValue, "this actuator knows ON, OFF and TOGGLE".into())),
+            (_, Control::Level(_)) => {
+                let message = format!("this actuator knows ON, OFF, TOGGLE and numbers from 0 to {FULL}");
+                Err((Reason::UnknownValue, message))
+            }
+            (_, Control::Cover) => {
+                let message = format!("this actuator knows OPEN, CLOSE, STOP and numbers from 0 to {FULL}");
+                Err((Reason::UnknownValue, message))
+            }
             (_, Control::Number { range, .. }) => {
                 let message = format!("this actuator knows numbers from {} to {}", range.start(), range.end());
                 Err((Reason::UnknownValue, message))
@@ -169,7 +190,7 @@ impl<R> Unit<R> {
             return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));
         }
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
-        if matches!(command.value, Wanted::Value(_)) {
+        if command.value != Wanted::Toggle {
             self.resolve(&command.value)?;
         }
         // Last: the sender of a command that was refused for a passing reason may send it again.
@@ -184,7 +205,10 @@ impl<R> Unit<R> {
         if let Some(level) = target.number().filter(|level| *level > 0.0) {
             self.level = level;
         }
-        self.target = Some(target);
+        self.target = Some(match target {
+            Value::Position { at, .. } => Value::rest(at),
+            other => other,
+        });
     }
 
     /// Its state is not known any more; it may be on since `began`. It will be made safe.
@@ -201,7 +225,9 @@ impl<R> Unit<R> {
     pub(super) fn force_safe(&mut self) {
         self.pulse = None;
         self.deferred = None;
-        self.forced = Some(Job::own(self.rules.safe.clone(), By::Safety));
+        let Rules { control, safe, .. } = &self.rules;
+        let safe = if self.leaving { control.left(safe) } else { safe.clone() };
+        self.forced = Some(Job::own(safe, By::Safety));
     }
 
     pub(super) fn max_on_ends(&self) -> Option<Instant> {

@@ -37,6 +37,20 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             "percentage_command_topic",
             "optimistic",
         ],
+        "cover" => &[
+            "command_topic",
+            "state_open",
+            "state_closed",
+            "payload_open",
+            "payload_close",
+            "payload_stop",
+            "position_topic",
+            "position_template",
+            "position_open",
+            "position_closed",
+            "set_position_topic",
+            "optimistic",
+        ],
         "device_tracker" => &["json_attributes_topic", "source_type"],
         other => panic!("unknown platform {other}"),
     }
@@ -141,6 +155,10 @@ pub fn assert_accepted(message: &Value) {
             assert_level(component, if platform == "light" { "brightness" } else { "percentage" });
             continue;
         }
+        if platform == "cover" {
+            assert_cover(component);
+            continue;
+        }
         let value = match platform {
             "event" => {
                 assert!(
@@ -215,4 +233,20 @@ fn assert_level(component: &Value, level: &str) {
     if level == "brightness" {
         assert_eq!((&component["brightness_scale"], text("on_command_type")), (&json!(100), "brightness"));
     }
+}
+
+/// A cover: its position is its state, and it is told on one topic where to go and to stop.
+fn assert_cover(component: &Value) {
+    let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
+    let state_topic = text("state_topic");
+    assert_eq!(text("position_topic"), state_topic);
+    assert_eq!(text("command_topic"), format!("{state_topic}/set"));
+    assert_eq!(text("set_position_topic"), format!("{state_topic}/set"));
+    for word in [text("state_open"), text("state_closed"), "None"] {
+        assert!(text("value_template").contains(&format!("'{word}'")), "{word}");
+    }
+    assert!(text("position_template").contains("value_json.get('state')"));
+    assert_eq!((text("payload_open"), text("payload_close"), text("payload_stop")), ("OPEN", "CLOSE", "STOP"));
+    assert_eq!((&component["position_closed"], &component["position_open"]), (&json!(0), &json!(100)));
+    assert_eq!(component["optimistic"], false);
 }
