@@ -9,7 +9,7 @@ use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
 use crate::sensing::records::SENSORS_FILE;
 use crate::sensing::{Records, Shape, edges, json_of, serial, wire};
-use halyard_drivers::{Actuator, Fault, FaultKind, Sensor, Value};
+use halyard_drivers::{Actuator, Control, Fault, FaultKind, Sensor, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
