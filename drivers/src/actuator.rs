@@ -2,7 +2,7 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputLine, InputSettings, ModbusSettings, Wire};
+use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::value::Value;
 use std::fmt;
@@ -143,6 +143,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// How it listens to the line with this key, of a part that has several; `None` for one that it drives.
     fn listens(&self, key: &str) -> Option<InputSettings> {
         let _ = key;
+        None
+    }
+
+    /// How it wants its SPI bus, if it is on one.
+    fn spi(&self) -> Option<SpiSettings> {
         None
     }
 

@@ -45,6 +45,7 @@ pub mod hwmon;
 pub mod iio;
 pub mod ina219;
 pub mod ina226;
+pub mod led_strip;
 pub mod light;
 pub mod lis3dh;
 pub mod lm75;
@@ -111,6 +112,7 @@ pub static DRIVERS: &[&Driver] = &[
     &iio::DRIVER,
     &ina219::DRIVER,
     &ina226::DRIVER,
+    &led_strip::DRIVER,
     &light::DRIVER,
     &lis3dh::DRIVER,
     &lm75::DRIVER,

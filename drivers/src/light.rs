@@ -106,7 +106,7 @@ impl Options {
 }
 
 /// Luminance, 0 to 1, of a lightness in % (CIE 15:2004, 8.2.1.1: L* = 116 f(Y) - 16).
-fn luminance(lightness: f64) -> f64 {
+pub(crate) fn luminance(lightness: f64) -> f64 {
     if lightness <= 8.0 { lightness / KAPPA } else { ((lightness + 16.0) / 116.0).powi(3) }
 }
 

@@ -90,7 +90,7 @@ impl Wants for dyn SensorSpec {
 
 impl Wants for dyn ActuatorSpec {
     fn spi(&self) -> Option<SpiSettings> {
-        None
+        ActuatorSpec::spi(self)
     }
 
     fn modbus(&self) -> Option<ModbusSettings> {

@@ -65,6 +65,7 @@ fn roles_attachments_and_channels_fit_together() {
         for attachment in driver.attachments {
             let fits = match ((driver.defaults)(), attachment) {
                 (Spec::Sensor(spec), Attachment::Spi) => driver.role == Role::Sensor && spec.spi().is_some(),
+                (Spec::Actuator(spec), Attachment::Spi) => driver.role == Role::Actuator && spec.spi().is_some(),
                 (Spec::Sensor(_), Attachment::I2c { addresses }) => {
                     // Addresses below 0x08 and above 0x77 are reserved by the specification of the bus.
                     let legal = addresses.iter().all(|address| (0x08..=0x77).contains(address));

@@ -245,7 +245,7 @@ fn with_cover(safe: Value, max_on: Option<Duration>) -> Bench {
 }
 
 /// What the gate wants of the blind, which does it and then is in this state.
-fn drive(bench: &mut Bench, state: Value) -> Vec<Value> {
+fn drive(bench: &mut Bench, state: &Value) -> Vec<Value> {
     let written = bench.gate.actions().into_iter().filter_map(|action| match action {
         Action::Write { actuator, value, .. } if actuator == "blind" => Some(value),
         _ => None,
@@ -264,14 +264,14 @@ fn command(bench: &mut Bench, payload: &str) {
 #[test]
 fn a_cover_is_on_while_it_moves() {
     let mut bench = with_cover(Value::STOP, Some(seconds(10)));
-    drive(&mut bench, Value::rest(None));
+    drive(&mut bench, &Value::rest(None));
     command(&mut bench, "CLOSE");
-    assert_eq!(drive(&mut bench, Value::Position { at: Some(60.0), moves: true }), [Value::go(0.0)]);
+    assert_eq!(drive(&mut bench, &Value::Position { at: Some(60.0), moves: true }), [Value::go(0.0)]);
     assert_eq!(bench.send("awning", "ON"), ("rejected", Some(Reason::Interlock)), "its motor runs");
     bench.now += seconds(10);
     let now = bench.now;
     bench.gate.tick(now);
-    assert_eq!(drive(&mut bench, Value::rest(Some(30.0))), [Value::STOP], "`max_on` is that of the motor");
+    assert_eq!(drive(&mut bench, &Value::rest(Some(30.0))), [Value::STOP], "`max_on` is that of the motor");
     assert!(!bench.gate.is_on_its_way("blind"));
     assert_eq!(bench.send("awning", "ON"), ("applied", None));
 }
@@ -279,10 +279,10 @@ fn a_cover_is_on_while_it_moves() {
 #[test]
 fn a_cover_takes_its_own_words_only() {
     let mut bench = with_cover(Value::STOP, None);
-    drive(&mut bench, Value::rest(None));
+    drive(&mut bench, &Value::rest(None));
     for (payload, wanted) in [("OPEN", Value::go(100.0)), ("25", Value::go(25.0)), ("STOP", Value::STOP)] {
         command(&mut bench, payload);
-        assert_eq!(drive(&mut bench, Value::rest(Some(25.0))), [wanted], "{payload}");
+        assert_eq!(drive(&mut bench, &Value::rest(Some(25.0))), [wanted], "{payload}");
     }
     for (payload, reason) in [
         ("ON", Reason::UnknownValue),
@@ -300,12 +300,12 @@ fn a_cover_takes_its_own_words_only() {
 #[test]
 fn a_cover_that_is_left_stands_whatever_is_safe() {
     let mut bench = with_cover(Value::go(0.0), None);
-    drive(&mut bench, Value::rest(None));
+    drive(&mut bench, &Value::rest(None));
     let now = bench.now;
     bench.gate.make_safe("blind", now);
-    assert_eq!(drive(&mut bench, Value::Position { at: None, moves: true }), [Value::go(0.0)]);
+    assert_eq!(drive(&mut bench, &Value::Position { at: None, moves: true }), [Value::go(0.0)]);
     bench.gate.stop(now);
-    assert_eq!(drive(&mut bench, Value::rest(None)), [Value::STOP]);
+    assert_eq!(drive(&mut bench, &Value::rest(None)), [Value::STOP]);
     assert!(bench.gate.is_settled("blind"));
 }
 
