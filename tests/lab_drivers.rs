@@ -14,11 +14,13 @@ use std::process::{Command, Output, Stdio};
 
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("cover", "two lines: its own tests, and its transcript"),
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("ds18b20", "the kernel's, on its 1-Wire bus: lab_agent, kernel"),
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("hwmon", "devices of the kernel: lab_agent, kernel"),
     ("iio", "devices of the kernel: lab_agent, kernel"),
+    ("led-strip", "gives nothing back: its own tests, against a model that goes by the datasheet's times"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pulse-counter", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
@@ -67,7 +69,8 @@ impl Node {
         };
         // Further kinds of nodes come here, as soon as `Parts`, or a module of the lab, has models for them.
         let is_served = matches!(at, At::I2c { .. } | At::Spi { .. } | At::Serial(_));
-        is_served.then_some(Self { driver, at, channels, stanza })
+        let can_be_asked = driver.name != "led-strip";
+        (is_served && can_be_asked).then_some(Self { driver, at, channels, stanza })
     }
 }
 
