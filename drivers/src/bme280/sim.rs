@@ -1,4 +1,4 @@
-//! Model of the BME280: registers over I2C and SPI, forced mode, conversion times.
+//! Model of the BME280: registers over I2C and SPI, forced and normal mode, conversion times.
 //!
 //! Its back door finds raw values with the **integer** formulas of section 4.2.3, while the driver's crate uses those
 //! in floating point. Its calibration is that of a real part.
@@ -22,6 +22,10 @@ const CTRL_HUM: u8 = 0xF2;
 const STATUS: u8 = 0xF3;
 const CTRL_MEAS: u8 = 0xF4;
 const CONFIG: u8 = 0xF5;
+/// Section 3.3, table 11: field `mode` of `ctrl_meas`, one measurement after another.
+const NORMAL: u8 = 0b11;
+/// Section 3.6.3, table 27: field `t_sb` of `config`, the time between two of them, in µs.
+const STANDBY_US: [u64; 8] = [500, 62_500, 125_000, 250_000, 500_000, 1_000_000, 10_000, 20_000];
 /// Section 1, t_startup: 2 ms at most.
 const START_UP: Duration = Duration::from_micros(1_500);
 
@@ -101,9 +105,18 @@ impl Model {
     /// Brings the data registers up to date.
     fn settle(&mut self) {
         if let Some((_, data)) = self.converting.take_if(|(ready, _)| now() >= *ready) {
-            self.registers[usize::from(DATA)..].copy_from_slice(&padded(data));
-            self.registers[usize::from(CTRL_MEAS)] &= !0b11; // back to sleep (section 3.3.3)
             self.registers[usize::from(STATUS)] = 0;
+            let ctrl_meas = self.registers[usize::from(CTRL_MEAS)];
+            if ctrl_meas & 0b11 == NORMAL {
+                // One after another (section 3.3.4): however long nobody looked, the newest is of now.
+                let standby = STANDBY_US[usize::from(self.registers[usize::from(CONFIG)] >> 5)];
+                let data = self.data(ctrl_meas);
+                self.registers[usize::from(DATA)..].copy_from_slice(&padded(data));
+                self.convert(ctrl_meas, standby);
+            } else {
+                self.registers[usize::from(DATA)..].copy_from_slice(&padded(data));
+                self.registers[usize::from(CTRL_MEAS)] &= !0b11; // back to sleep (section 3.3.3)
+            }
         }
     }
 
@@ -115,8 +128,10 @@ impl Model {
             CTRL_MEAS => {
                 self.registers[usize::from(register)] = value;
                 self.humidity_oversampling = self.registers[usize::from(CTRL_HUM)];
-                if matches!(value & 0b11, 0b01 | 0b10) && self.converting.is_none() {
-                    self.convert(value);
+                if value & 0b11 == 0 {
+                    self.converting = None;
+                } else if self.converting.is_none() {
+                    self.convert(value, 0);
                 }
             }
             CONFIG => self.registers[usize::from(register)] = value & 0b1111_1101,
@@ -131,12 +146,23 @@ impl Model {
         value
     }
 
-    /// A measurement in forced mode, with the typical times of section 9.1.
-    fn convert(&mut self, ctrl_meas: u8) {
-        let settings = [ctrl_meas >> 2 & 0b111, ctrl_meas >> 5, self.humidity_oversampling];
-        let [pressure, temperature, humidity] = settings.map(times);
+    /// How often each of pressure, temperature and humidity is measured.
+    fn oversampling(&self, ctrl_meas: u8) -> [u64; 3] {
+        [ctrl_meas >> 2 & 0b111, ctrl_meas >> 5, self.humidity_oversampling].map(times)
+    }
+
+    /// Begins a measurement after this time in µs, with the typical times of section 9.1.
+    fn convert(&mut self, ctrl_meas: u8, standby: u64) {
+        let [pressure, temperature, humidity] = self.oversampling(ctrl_meas);
         let extra = |times: u64| if times == 0 { 0 } else { 500 };
         let time = 1_000 + 2_000 * (pressure + temperature + humidity) + extra(pressure) + extra(humidity);
+        self.registers[usize::from(STATUS)] = if standby == 0 { 0b1000 } else { 0 };
+        self.converting = Some((now() + Duration::from_micros(standby + time), self.data(ctrl_meas)));
+    }
+
+    /// What a measurement gives.
+    fn data(&self, ctrl_meas: u8) -> [u8; 8] {
+        let [pressure, temperature, humidity] = self.oversampling(ctrl_meas);
         // 16 bits without oversampling, one more for each doubling (section 3.4).
         let resolved = |raw: u32, times: u64| match times {
             0 => 0x8_0000,
@@ -146,8 +172,7 @@ impl Model {
         let [_, p2, p1, p0] = (resolved(self.raw[0], pressure) << 4).to_be_bytes();
         let [_, t2, t1, t0] = (resolved(self.raw[1], temperature) << 4).to_be_bytes();
         let [_, _, h1, h0] = humidity.to_be_bytes();
-        self.registers[usize::from(STATUS)] = 0b1000;
-        self.converting = Some((now() + Duration::from_micros(time), [p2, p1, p0, t2, t1, t0, h1, h0]));
+        [p2, p1, p0, t2, t1, t0, h1, h0]
     }
 
     /// Finds the raw values that the formulas of the datasheet turn into the stimuli.
