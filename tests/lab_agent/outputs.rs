@@ -97,14 +97,16 @@ fn start(world: &World, lines: &Expander) {
     assert!(code == 69 && err.contains("in use by \"halyard\""), "{code} {err}");
     assert_eq!(lines.driven().len(), 5);
 
-    listener.apply("pump", "ON");
+    // From before the command: the chip may note what it saw later than it happened, never earlier.
+    let before = SystemTime::now();
     let from = listener.mark();
+    listener.apply("pump", "ON");
     assert_eq!(listener.state(from, "pump", "OFF")["by"], "safety");
     let driven = lines.driven();
     let (on, off) = (driven[5], driven[6]);
     assert_eq!((on.1, off.1, driven.len()), (STARTED | 1 << PUMP, STARTED, 7), "{driven:?}");
-    let time = off.0.duration_since(on.0).unwrap();
-    assert!(time > Duration::from_millis(1_900), "`max_on` is 2 s: {on:?} {off:?}");
+    let time = off.0.duration_since(before).unwrap();
+    assert!(time > Duration::from_millis(1_900), "`max_on` is 2 s: {before:?} {on:?} {off:?}");
 
     for actuator in ["valve", "lamp"] {
         listener.apply(actuator, "ON");
@@ -188,9 +190,13 @@ fn nobody_in_control(world: &mut World, lines: &Expander) {
 fn reload(world: &World, lines: &Expander) {
     let listener = world.listen();
     let agent = world.start(&listener);
-    listener.find(0, "lamp", |state| !state.retained);
+    for actuator in ["pump", "valve", "fan", "heater", "lamp"] {
+        listener.find(0, actuator, |state| !state.retained);
+    }
     for actuator in ["valve", "heater"] {
+        let from = listener.mark();
         listener.apply(actuator, "ON");
+        listener.state(from, actuator, "ON");
     }
     let count = lines.driven().len();
     let levels = lines.levels();
