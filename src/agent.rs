@@ -10,7 +10,7 @@ mod reload;
 mod requests;
 
 use crate::acting::Acting;
-use crate::acting::memory::Memory;
+use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::bus::Bus;
 use crate::config::{Config, SensorConfig};
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
@@ -101,7 +101,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
     let watchdog = Watchdog::default();
     let records = Records::load(state_directory.as_ref().map(|folder| folder.join(SENSORS_FILE)));
-    let memory = Memory::load(state_directory.map(|folder| folder.join("actuators.json")));
+    let memory = Memory::load(state_directory.map(|folder| folder.join(ACTUATORS_FILE)));
     let mut interrupts = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let mut hangup = signal(SignalKind::hangup())?;
 

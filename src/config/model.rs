@@ -1,5 +1,6 @@
 //! What a configuration means, after everything in it was checked.
 
+use crate::acting::gate::{Heartbeat, Rate};
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
@@ -295,10 +296,26 @@ pub struct ActuatorConfig {
     pub safe_after: Option<Duration>,
     /// How long it may be on at a stretch.
     pub max_on: Option<Duration>,
+    /// How long it stays off once it went off.
+    pub min_off: Option<Duration>,
     /// Ids of actuators that are never on together with this one. Symmetric after resolving.
     pub interlock: Vec<String>,
+    /// How long after one of those went off this one may go on; the longer one of two counts.
+    pub dead_time: Duration,
+    /// Who has to be heard for it to be on.
+    pub heartbeat: Option<Heartbeat>,
+    /// How many commands that do not turn it off it takes in a time.
+    pub rate: Option<Rate>,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
     pub fingerprint: String,
+}
+
+impl ActuatorConfig {
+    /// Whether the next start has to know since when it is on or off.
+    #[must_use]
+    pub fn outlasts(&self) -> bool {
+        self.max_on.is_some() || self.min_off.is_some()
+    }
 }
 
 /// A configured expander.

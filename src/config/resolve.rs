@@ -28,7 +28,15 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
     let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
 
-    let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
+    let own_topics = agent.as_ref().map(|agent| format!("{base}/{agent}/"));
+    let mut seen = Seen {
+        document,
+        board,
+        own_topics,
+        ids: BTreeMap::new(),
+        places: HashMap::new(),
+        expanders: BTreeMap::new(),
+    };
     // Before those that are connected to them.
     let expanders: Vec<_> =
         stanzas(root, "expanders").iter().map(|node| expander::resolve(node, &mut seen, problems)).collect();
@@ -81,6 +89,8 @@ fn stanzas<'d>(root: &'d Node, section: &str) -> &'d [Node] {
 pub struct Seen<'d> {
     document: &'d Document<'d>,
     board: Board,
+    /// What the agent's own topics begin with, if that is known.
+    pub own_topics: Option<String>,
     ids: BTreeMap<String, (Role, Place)>,
     /// By the place where a part is connected: how it is named, where in the file, and whether others can be there.
     places: HashMap<At, (String, Place, bool)>,

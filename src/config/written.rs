@@ -101,8 +101,38 @@ pub struct Actuator {
     pub safe_after: Option<Placed<Span>>,
     /// How long it may be on at a stretch. Default: for ever.
     pub max_on: Option<Placed<Span>>,
+    /// How long it stays off once it went off, also across a restart: a compressor must not start against pressure.
+    /// Default: not at all.
+    pub min_off: Option<Placed<Span>>,
     /// Ids of actuators that are never on together with this one.
     pub interlock: Option<OneOrMany<Placed<String>>>,
+    /// How long after one of `interlock` went off this one may go on. Of two, the longer one counts. Default: at once.
+    pub dead_time: Option<Placed<Span>>,
+    /// Who has to be heard: without a message on this topic for this long, it goes to `safe`. Default: nobody.
+    pub control: Option<Control>,
+    /// How many commands it takes in a time; more are refused, but for those that turn it off. Default: any number.
+    pub rate: Option<Rate>,
+}
+
+/// The keys below `control`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The whole topic of the controller's heartbeat. Any message counts but a retained one.
+    pub topic: Placed<TopicPrefix>,
+    /// How long it may be silent.
+    pub timeout: Placed<Span>,
+}
+
+/// The keys below `rate`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many commands, from 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Placed<i64>,
+    /// In which time.
+    pub per: Placed<Span>,
 }
 
 /// Keys that all expanders have, besides those that say where they are connected.
