@@ -276,7 +276,16 @@ impl<R> Gate<R> {
         match verdict {
             Ok(command) => {
                 let Command { id, value, pulse, expires } = command;
-                unit.queue.push_back(Job { value, by: By::Command, id, route: Some(route), pulse, expires, why: None, begun: None });
+                unit.queue.push_back(Job {
+                    value,
+                    by: By::Command,
+                    id,
+                    route: Some(route),
+                    pulse,
+                    expires,
+                    why: None,
+                    begun: None,
+                });
                 self.advance_at(now, wall);
             }
             Err((reason, message)) => {
@@ -311,12 +320,14 @@ impl<R> Gate<R> {
                     let back = earlier.unwrap_or_else(|| unit.rules.safe.clone());
                     unit.pulse = Some(Pulse { until: now + length, back, id: job.id.clone() });
                 }
-                shown = Some(Action::State { actuator: actuator.to_owned(), value, by: job.by, id: job.id, why: job.why });
+                shown =
+                    Some(Action::State { actuator: actuator.to_owned(), value, by: job.by, id: job.id, why: job.why });
             }
             Err(fault) => {
                 outcome.reason = Some(Reason::Hardware);
                 outcome.message = Some(fault.message.clone());
-                if fault.kind.next() != Next::Answer {
+                // Also if the part cannot do it: what nobody asked for has to be done.
+                if fault.kind.next() != Next::Answer || job.route.is_none() {
                     unit.lose(began, now, stopping);
                 } else if unit.state.as_ref().is_some_and(|state| !state.is_active()) {
                     unit.spell.stays_off();
@@ -445,34 +456,44 @@ impl<R> Gate<R> {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Instant) {
-        let mut unsafe_now = Vec::new();
+        let (mut over, mut unsafe_now) = (Vec::new(), Vec::new());
         let waits: Vec<_> = self.units.keys().map(|actuator| self.waits_until(actuator, now)).collect();
         for ((actuator, unit), waits) in self.units.iter_mut().zip(waits) {
             if unit.retry.is_some_and(|at| at <= now) {
                 unit.retry = None;
                 unit.force_safe("its state is not known".to_owned());
             }
-            let idle = unit.forced.is_none() && unit.writing.is_none() && unit.retry.is_none();
-            if idle && let Some(why) = unit.max_on_is_over(now) {
+            if !unit.is_going_off()
+                && let Some(why) = unit.max_on_is_over(now)
+            {
                 unit.pulse = None;
                 unit.deferred = None;
-                unit.forced = Some(Job::safety(unit.rules.control.off(), why));
+                unit.forced = Some(Job::safety(unit.rules.control.off(), why.clone()));
+                over.push((actuator.clone(), why));
             }
             if unit.lost_ends(self.lost_since).is_some_and(|at| at <= now) {
                 unit.safed = true;
-                unsafe_now.push((actuator.clone(), format!("no broker for {:?}", unit.rules.safe_after.unwrap_or_default())));
+                unsafe_now
+                    .push((actuator.clone(), format!("no broker for {:?}", unit.rules.safe_after.unwrap_or_default())));
             }
             if let Some(why) = unit.falls_silent(now) {
                 unsafe_now.push((actuator.clone(), why));
             }
             // After the above: a pulse that ends at the same time as `max_on` must not turn anything on again.
-            if unit.forced.is_none() && let Some(pulse) = &mut unit.pulse && pulse.until <= now {
+            if unit.forced.is_none()
+                && let Some(pulse) = &mut unit.pulse
+                && pulse.until <= now
+            {
                 match waits.filter(|_| pulse.back.is_active()) {
                     // What it goes back to may not begin yet.
                     Some(until) => pulse.until = until,
                     None => unit.end_pulse(),
                 }
             }
+        }
+        for (actuator, why) in over {
+            // Else it would go on again at once.
+            self.refuse_waiting(&actuator, Reason::Busy, &why);
         }
         for (actuator, why) in unsafe_now {
             self.make_safe(&actuator, &why, now);

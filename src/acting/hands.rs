@@ -6,7 +6,7 @@
 //! worker only.
 
 use super::gate::{Action, Before, By, Gate, Rules};
-use super::memory::Memory;
+use super::memory::{Disk, Memory};
 use super::stamp::Stamp;
 use super::{Route, Shared};
 use crate::bus::Bus;
@@ -92,6 +92,10 @@ impl Job {
             }
         };
         Returned { after: if driver.is_some() { after } else { After::default() }, driver, done }
+    }
+
+    fn turns_on(&self) -> bool {
+        matches!(self, Self::Write { value, .. } if value.is_active())
     }
 
     fn failed(&self, fault: Fault) -> Done {
@@ -375,9 +379,13 @@ impl Body {
         self.calls += 1;
         let number = self.calls;
         hands.call = Some(Call { number, job: job.clone(), until: now + LIMIT });
+        // If the power fails because this goes on, the next start has to know that it did.
+        let first =
+            (hands.config.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let runtime = shared.runtime.clone();
         drop(runtime.spawn_blocking(move || {
+            first.inspect(Disk::write);
             let returned = job.run(&factory, driver);
             shared.returned(&id, number, returned);
         }));

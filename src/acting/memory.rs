@@ -7,7 +7,7 @@ use crate::time::{parse, rfc3339};
 use halyard_drivers::Value;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -19,13 +19,19 @@ const LOSS: &str = "`initial: restore` gives the safe state, and `min_off` begin
 
 /// What is known of each actuator, in a file that is replaced as a whole.
 pub struct Memory {
-    file: Option<PathBuf>,
     entries: BTreeMap<String, Entry>,
+    disk: Option<Disk>,
+    /// The last who was told to write.
+    writer: Option<JoinHandle<()>>,
+}
+
+/// The file, and what is to be written to it.
+#[derive(Clone)]
+pub struct Disk {
+    file: Arc<Path>,
     /// The newest content; whoever writes takes it from here, so that an older one never comes last.
     pending: Arc<Mutex<Option<String>>>,
     writing: Arc<Mutex<()>>,
-    /// The last who was told to write.
-    writer: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +59,8 @@ impl Memory {
                 BTreeMap::new()
             }
         });
-        Self { file, entries, pending: Arc::default(), writing: Arc::default(), writer: None }
+        let disk = file.map(|file| Disk { file: file.into(), pending: Arc::default(), writing: Arc::default() });
+        Self { entries, disk, writer: None }
     }
 
     /// What this actuator was.
@@ -91,6 +98,14 @@ impl Memory {
         }
     }
 
+    /// Notes that it is about to be turned on. What is given back has to be on disk before that.
+    pub fn before_on(&mut self, actuator: &str) -> Option<Disk> {
+        if !self.entries.get(actuator).is_some_and(|entry| entry.note.as_ref().is_some_and(|(active, _)| *active)) {
+            self.note(actuator, true, Stamp::now(), true);
+        }
+        self.disk.clone()
+    }
+
     /// Waits until all of it is on disk.
     pub fn saved(&mut self) -> impl Future<Output = ()> + use<> {
         let writer = self.writer.take();
@@ -103,21 +118,30 @@ impl Memory {
     }
 
     fn save(&mut self) {
-        let Some(file) = self.file.clone() else { return };
-        let text: Map<String, Json> =
-            self.entries.iter().map(|(id, entry)| (id.clone(), entry.json())).filter(|(_, json)| !json.is_null()).collect();
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::Object(text).to_string());
-        let (pending, writing) = (Arc::clone(&self.pending), Arc::clone(&self.writing));
-        // One after the other, and each writes the newest: when the last one is through, all are.
-        self.writer = Some(tokio::task::spawn_blocking(move || {
-            let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = pending.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(text) = text
-                && let Err(error) = replace(&file, &text)
-            {
-                warn!("{}: {error}; at the next start {LOSS}", file.display());
-            }
-        }));
+        let Some(disk) = self.disk.clone() else { return };
+        let text: Map<String, Json> = self
+            .entries
+            .iter()
+            .map(|(id, entry)| (id.clone(), entry.json()))
+            .filter(|(_, json)| !json.is_null())
+            .collect();
+        *disk.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::Object(text).to_string());
+        // When the last one is through, all are.
+        self.writer = Some(tokio::task::spawn_blocking(move || disk.write()));
+    }
+}
+
+impl Disk {
+    /// Writes what is newest, and returns when it is there. Blocks: on a worker only.
+    pub fn write(&self) {
+        // One after the other.
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(text) = text
+            && let Err(error) = replace(&self.file, &text)
+        {
+            warn!("{}: {error}; at the next start {LOSS}", self.file.display());
+        }
     }
 }
 

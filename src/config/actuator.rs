@@ -117,7 +117,10 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
 fn heartbeat(control: written::Control, seen: &Seen<'_>, problems: &mut Vec<Problem>) -> Heartbeat {
     let topic = control.topic.value.0;
     if seen.own_topics.as_deref().is_some_and(|own| topic.starts_with(own)) {
-        let message = format!("`topic` must not be below `{}`, where this agent speaks itself", seen.own_topics.as_deref().unwrap_or_default());
+        let message = format!(
+            "`topic` must not be below `{}`, where this agent speaks itself",
+            seen.own_topics.as_deref().unwrap_or_default()
+        );
         problems.push(Problem::new(control.topic.place, message));
     }
     Heartbeat { topic, timeout: control.timeout.value.0 }

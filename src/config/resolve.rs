@@ -29,14 +29,8 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
 
     let own_topics = agent.as_ref().map(|agent| format!("{base}/{agent}/"));
-    let mut seen = Seen {
-        document,
-        board,
-        own_topics,
-        ids: BTreeMap::new(),
-        places: HashMap::new(),
-        expanders: BTreeMap::new(),
-    };
+    let mut seen =
+        Seen { document, board, own_topics, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
     // Before those that are connected to them.
     let expanders: Vec<_> =
         stanzas(root, "expanders").iter().map(|node| expander::resolve(node, &mut seen, problems)).collect();

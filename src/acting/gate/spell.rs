@@ -1,6 +1,7 @@
 //! Since when an actuator is on or off, also across a restart of the agent: what `max_on`, `min_off` and dead times count
 //! from.
 
+use super::Rules;
 use std::time::{Duration, Instant};
 
 /// What was noted of an actuator before the agent was started: that it went on, or off.
@@ -28,15 +29,18 @@ pub(super) struct Spell {
 
 impl Spell {
     /// At the start: `found` is whether it is on, where the hardware can tell.
-    pub(super) fn at_start(found: Option<bool>, past: Option<Past>, max_on: Option<Duration>, now: Instant) -> Self {
+    pub(super) fn at_start(found: Option<bool>, past: Option<Past>, rules: &Rules, now: Instant) -> Self {
         let noted_on = past.is_some_and(|past| past.active);
         let began = match past {
             // If no clock can tell, all of its time is over.
-            Some(Past { lasted, .. }) => now.checked_sub(lasted.or(max_on).unwrap_or_default()).unwrap_or(now),
+            Some(Past { lasted, .. }) => now.checked_sub(lasted.or(rules.max_on).unwrap_or_default()).unwrap_or(now),
             None => now,
         };
         let went_off = match past {
-            Some(Past { active: false, lasted: Some(lasted) }) => now.checked_sub(lasted).unwrap_or(now),
+            // What has no `min_off` may have been on since, for a moment that was not noted any more.
+            Some(Past { active: false, lasted: Some(lasted) }) if rules.min_off.is_some() => {
+                now.checked_sub(lasted).unwrap_or(now)
+            }
             _ => now,
         };
         Self {

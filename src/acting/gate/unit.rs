@@ -217,7 +217,8 @@ impl<R> Unit<R> {
         if let Some(rate) = rate
             && let Some(wait) = self.taken.full(rate, now)
         {
-            let message = format!("more than {} commands in {:?}; the next one in {}", rate.limit, rate.per, rough(wait));
+            let message =
+                format!("more than {} commands in {:?}; the next one in {}", rate.limit, rate.per, rough(wait));
             return Err((Reason::Busy, message));
         }
         // Last: the sender of a command that was refused for a passing reason may send it again.
@@ -235,7 +236,7 @@ impl<R> Unit<R> {
         self.open = true;
         self.absent = None;
         let found = before.state.as_ref().map(Value::is_active);
-        self.spell = Spell::at_start(found, before.past, self.rules.max_on, now);
+        self.spell = Spell::at_start(found, before.past, &self.rules, now);
     }
 
     /// It was written, or found, to be this.
@@ -285,6 +286,12 @@ impl<R> Unit<R> {
         self.rules.max_on.map(|limit| format!("on for {limit:?}, which is its `max_on`"))
     }
 
+    /// Whether it is going off, or is written to next for safety: there is nothing to add to that.
+    pub(super) fn is_going_off(&self) -> bool {
+        let off = |job: &Job<R>| job.begun.as_ref().is_some_and(|(value, _)| !value.is_active());
+        self.forced.is_some() || self.retry.is_some() || self.writing.as_ref().is_some_and(off)
+    }
+
     fn silence_ends(&self) -> Option<Instant> {
         let timeout = self.rules.heartbeat.as_ref()?.timeout;
         (!self.silent).then(|| self.heard + timeout)
@@ -308,15 +315,14 @@ impl<R> Unit<R> {
     }
 
     pub(super) fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 6] {
-        // While the gate's own wish waits for the worker, there is nothing to add to it.
-        let own = self.forced.is_none();
         [
             self.retry,
             self.lost_ends(lost_since),
             self.silence_ends(),
             self.wake,
-            self.max_on_ends().filter(|_| own && self.writing.is_none() && self.retry.is_none()),
-            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| own),
+            self.max_on_ends().filter(|_| !self.is_going_off()),
+            // While the gate's own wish waits for the worker, there is nothing to add to it.
+            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| self.forced.is_none()),
         ]
     }
 }
