@@ -1,5 +1,7 @@
 //! The gate by example. By random histories: `histories`.
 
+mod limits;
+
 use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
 use crate::acting::command::parse;
