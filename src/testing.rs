@@ -10,6 +10,7 @@ use std::time::Duration;
 pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
     Config {
         agent: "greenhouse".into(),
+        watchdog: None,
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),

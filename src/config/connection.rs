@@ -1,15 +1,21 @@
 //! The agent's id and the way to the broker.
 
 use super::values::{Id, RESERVED, Url, is_id};
-use super::written;
+use super::{HardwareWatchdog, written};
 use crate::mqtt::message::Secret;
 use crate::mqtt::{Protocol, Settings};
 use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a broker is if nobody says.
 const LOCAL_BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
+
+/// After how long the machine's watchdog resets it, if nobody says. The Raspberry Pi's counts to 15 s.
+const WATCHDOG: Duration = Duration::from_secs(15);
+const SHORTEST_WATCHDOG: Duration = Duration::from_secs(1);
+const LONGEST_WATCHDOG: Duration = Duration::from_secs(3600);
 
 /// The agent's id: as written, or the host's name. `root` is the file.
 pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<Problem>) -> Option<String> {
@@ -28,6 +34,26 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
         problems.push(Problem::new(root.place, "missing key `agent: { id: … }`: the host name makes no id"));
     }
     id
+}
+
+/// The machine's watchdog, if the agent shall feed it.
+pub fn watchdog(agent: Option<&written::Agent>, problems: &mut Vec<Problem>) -> Option<HardwareWatchdog> {
+    let agent = agent?;
+    if let Some(timeout) = &agent.watchdog_timeout {
+        if !(SHORTEST_WATCHDOG..=LONGEST_WATCHDOG).contains(&timeout.0) {
+            problems.push(Problem::new(timeout.place, format!("`watchdog_timeout` must be from 1s to 1h, not `{}`", timeout.value)));
+        }
+        if agent.watchdog.is_none() {
+            problems.push(Problem::new(timeout.place, "`watchdog_timeout` does nothing without `watchdog`"));
+        }
+    }
+    let path = agent.watchdog.as_ref()?;
+    if !path.starts_with('/') || path.contains(char::is_control) {
+        let message = format!("`watchdog` must be the path of a device such as `/dev/watchdog`, not {}", path.shown());
+        problems.push(Problem::new(path.place, message));
+    }
+    let timeout = agent.watchdog_timeout.as_ref().map_or(WATCHDOG, |timeout| timeout.0);
+    Some(HardwareWatchdog { path: PathBuf::from(&path.value), timeout })
 }
 
 /// Reports an id that is a topic of the agent itself.

@@ -6,6 +6,7 @@ use crate::sensing::filter::Filter;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub struct Config {
     /// Id of the agent: `A` in the topics.
     pub agent: String,
+    /// The machine's watchdog, if the agent shall feed it.
+    pub watchdog: Option<HardwareWatchdog>,
     /// What the hardware is reached through.
     pub board: Board,
     /// Where the embedded broker listens, if there shall be one.
@@ -30,6 +33,15 @@ pub struct Config {
     pub actuators: Vec<ActuatorConfig>,
     /// The expanders, in the order of the file.
     pub expanders: Vec<ExpanderConfig>,
+}
+
+/// The machine's watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwareWatchdog {
+    /// Its device.
+    pub path: PathBuf,
+    /// How long after it was fed last it resets the machine.
+    pub timeout: Duration,
 }
 
 /// Where hardware comes from.

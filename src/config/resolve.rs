@@ -22,6 +22,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let file: written::File = read_rest(root, problems).unwrap_or_default();
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
+    let watchdog = connection::watchdog(file.agent.as_ref(), problems);
     let broker = file.broker.map(|broker| broker.listen.0);
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
@@ -42,6 +43,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
 
     let mut config = Config {
         agent: agent?,
+        watchdog,
         board,
         broker,
         mqtt: settings,

@@ -34,6 +34,10 @@ pub struct File {
 pub struct Agent {
     /// Id of the agent, the second topic level. Default: the host name.
     pub id: Option<Placed<Id>>,
+    /// The machine's watchdog, such as `/dev/watchdog`: it resets the machine when the agent stands still. Default: none.
+    pub watchdog: Option<Placed<String>>,
+    /// After how long, 1s to 1h; not all parts can count so far. Default: 15s.
+    pub watchdog_timeout: Option<Placed<Span>>,
 }
 
 /// The keys below `broker`.

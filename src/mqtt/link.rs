@@ -9,7 +9,7 @@
 //! overtake each other. So everything that is not acknowledged goes back into the queue when a connection breaks, to its
 //! old place. The session at the broker lives on all the same, for what others send meanwhile.
 
-use super::client::CONNECT_TIMEOUT;
+use super::client::{CONNECT_TIMEOUT, GOODBYE};
 use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
 #[cfg(feature = "tls")]
@@ -32,8 +32,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How soon to try again what a full channel did not take.
 const MOMENT: Duration = Duration::from_millis(100);
-/// How long the goodbye may take, each step.
-const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How to connect to one of the brokers.
 pub(super) struct Way {

@@ -413,9 +413,11 @@ impl World {
 
     fn lose_notes(&mut self) {
         let from = self.now.saturating_sub(Duration::from_millis(self.random.u64(0..=80)).min(UNWRITTEN));
-        // What has a `min_off` is noted before it is driven. Of what cannot be seen, only what was noted is known.
+        // What has a `min_off` is noted before it is driven. Of what cannot be seen, only what was noted is known; and what
+        // was never noted counts from the start.
         let first = |unit: usize, on: bool| unit == BLIND || (on && rules(unit).min_off.is_some());
-        self.notes.retain(|(at, unit, on, _)| *at <= from || first(*unit, *on));
+        let mut noted = BTreeSet::new();
+        self.notes.retain(|(at, unit, on, _)| noted.insert(*unit) || *at <= from || first(*unit, *on));
     }
 
     fn restore_memory(&mut self) {
