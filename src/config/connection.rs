@@ -41,7 +41,10 @@ pub fn watchdog(agent: Option<&written::Agent>, problems: &mut Vec<Problem>) -> 
     let agent = agent?;
     if let Some(timeout) = &agent.watchdog_timeout {
         if !(SHORTEST_WATCHDOG..=LONGEST_WATCHDOG).contains(&timeout.0) {
-            problems.push(Problem::new(timeout.place, format!("`watchdog_timeout` must be from 1s to 1h, not `{}`", timeout.value)));
+            problems.push(Problem::new(
+                timeout.place,
+                format!("`watchdog_timeout` must be from 1s to 1h, not `{}`", timeout.value),
+            ));
         }
         if agent.watchdog.is_none() {
             problems.push(Problem::new(timeout.place, "`watchdog_timeout` does nothing without `watchdog`"));

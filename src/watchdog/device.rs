@@ -55,7 +55,8 @@ impl Device {
         if ask(SETTIMEOUT) != 0 {
             let error = Error::last_os_error();
             if error.kind() == ErrorKind::InvalidInput {
-                let message = format!("{}: cannot count to {wanted} s: take a shorter `watchdog_timeout`", path.display());
+                let message =
+                    format!("{}: cannot count to {wanted} s: take a shorter `watchdog_timeout`", path.display());
                 return Err(Error::new(ErrorKind::InvalidInput, message));
             }
             // Some have a time of their own.

@@ -42,21 +42,20 @@ impl Program {
     pub fn run_with(configuration: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("config.yaml"), configuration).unwrap();
-        let mut command = command(&folder);
-        command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
-        adjust(&mut command);
-        let mut process = command.spawn().unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let log = Arc::new(Mutex::new(String::new()));
-        let of_thread = log.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut log = of_thread.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let log = Arc::default();
+        let process = start(&folder, &log, adjust);
         Self { process, folder, log }
+    }
+
+    /// Starts it again where it was, after it has ended. Its log goes on.
+    pub fn again(&mut self) {
+        assert!(!self.runs());
+        self.process = start(&self.folder, &self.log, |_| {});
+    }
+
+    /// What it keeps of its actuators from one run to the next.
+    pub fn kept(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("state/halyard/actuators.json")).unwrap_or_default()
     }
 
     /// The configuration's file.
@@ -104,6 +103,23 @@ impl Program {
     pub fn runs(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
+}
+
+fn start(folder: &TempDir, log: &Arc<Mutex<String>>, adjust: impl FnOnce(&mut Command)) -> Child {
+    let mut command = command(folder);
+    command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
+    adjust(&mut command);
+    let mut process = command.spawn().unwrap();
+    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    process
 }
 
 impl Drop for Program {
