@@ -37,10 +37,11 @@ const EVENTS: usize = 1024;
 const HEALTH: Duration = Duration::from_secs(60);
 /// How soon after a change it is published: a burst of changes is one message.
 const SETTLE: Duration = Duration::from_millis(100);
-/// The stop takes at most the sum of these, and half a second for the goodbye: less than 2 s in all.
-const SENSORS_STOP: Duration = Duration::from_millis(400);
-const ACTUATORS_STOP: Duration = Duration::from_millis(600);
-const FLUSH: Duration = Duration::from_millis(200);
+/// The stop takes at most the sum of these and of the goodbye: 1.4 s. A driver that is inside of the kernel by then may keep the
+/// process for as long as its transfer takes, and it is all to be over within 2 s.
+const SENSORS_STOP: Duration = Duration::from_millis(350);
+const ACTUATORS_STOP: Duration = Duration::from_millis(500);
+const FLUSH: Duration = Duration::from_millis(150);
 
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -98,13 +99,13 @@ pub async fn run(mut setup: Setup) -> anyhow::Result<Ended> {
     let outbox = Outbox::new(Limits::default());
     let watchdog = Watchdog::default();
     let feeder = Feeder::start(watchdog.clone(), outbox.clone(), setup.hardware_watchdog.take());
-    let ended = work(setup, outbox, watchdog).await;
+    let ended = work(setup, outbox, watchdog, &feeder).await;
     // At the very end: whoever stands still before it is found out as well.
     feeder.stop().await;
     ended
 }
 
-async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog) -> anyhow::Result<Ended> {
+async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog, feeder: &Feeder) -> anyhow::Result<Ended> {
     let Setup { config, reader, bus, board, state_directory, .. } = setup;
     let topics = Topics::new(&config.base, &config.agent);
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
@@ -140,7 +141,7 @@ async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog) -> anyhow::Resul
     for sensor in agent.config.sensors.clone() {
         agent.start_sensor(sensor);
     }
-    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    feeder.ready();
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
     tokio::spawn(publish_health(agent.reporter.clone()));
     let [terminate, interrupt] = &mut interrupts;
@@ -205,7 +206,7 @@ impl Agent {
     /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
     async fn stop(mut self) {
         info!("stopping");
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        tell_systemd(sd_notify::NotifyState::Stopping);
         let sensors = std::mem::take(&mut self.sensors);
         sensors.values().for_each(|sensor| sensor.cancel.cancel());
         let workers = async {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the goodbye may take, each step of it, and all that is waited for.
-pub(super) const GOODBYE: Duration = Duration::from_millis(500);
+pub(super) const GOODBYE: Duration = Duration::from_millis(400);
 
 /// A connection to the broker, which is made again whenever it is lost.
 ///

@@ -2,6 +2,8 @@
 
 use super::{Device, Watchdog};
 use crate::mqtt::Outbox;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -12,17 +14,24 @@ const PUBLISHING: Duration = Duration::from_secs(30);
 
 /// Who feeds, until it is told to stop.
 pub struct Feeder {
+    ready: Arc<AtomicBool>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Feeder {
-    /// Feeds for as long as the work makes progress.
+    /// Feeds for as long as the work makes progress; systemd only once it is told that the agent is ready.
     #[must_use]
     pub fn start(watchdog: Watchdog, outbox: Outbox, device: Option<Device>) -> Self {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(feed(watchdog, outbox, device, stop.clone()));
-        Self { stop, task }
+        let (ready, stop) = (Arc::default(), CancellationToken::new());
+        let task = tokio::spawn(feed(watchdog, outbox, device, Arc::clone(&ready), stop.clone()));
+        Self { ready, stop, task }
+    }
+
+    /// The agent is ready.
+    pub fn ready(&self) {
+        tell_systemd(sd_notify::NotifyState::Ready);
+        self.ready.store(true, Ordering::Relaxed);
     }
 
     /// The end of an orderly stop: the machine's watchdog is stopped. Dropped without that, it is left running.
@@ -33,7 +42,13 @@ impl Feeder {
     }
 }
 
-async fn feed(watchdog: Watchdog, outbox: Outbox, mut device: Option<Device>, stop: CancellationToken) {
+async fn feed(
+    watchdog: Watchdog,
+    outbox: Outbox,
+    mut device: Option<Device>,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
     let systemd = sd_notify::watchdog_enabled();
     if let Some(device) = &device {
         info!("the hardware watchdog resets this machine when the agent stands still for {:?}", device.timeout());
@@ -49,8 +64,8 @@ async fn feed(watchdog: Watchdog, outbox: Outbox, mut device: Option<Device>, st
         match watchdog.overdue().or_else(publishing) {
             None => {
                 device.iter_mut().for_each(Device::feed);
-                if systemd.is_some() {
-                    tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+                if systemd.is_some() && ready.load(Ordering::Relaxed) {
+                    tell_systemd(sd_notify::NotifyState::Watchdog);
                 }
             }
             Some((name, silent)) => error!("{name}: no progress for {silent:?}; the watchdog is not fed"),
@@ -59,8 +74,8 @@ async fn feed(watchdog: Watchdog, outbox: Outbox, mut device: Option<Device>, st
 }
 
 /// Not running under systemd is no error.
-pub fn tell_systemd(state: &[sd_notify::NotifyState]) {
-    if let Err(error) = sd_notify::notify(state) {
+pub fn tell_systemd(state: sd_notify::NotifyState) {
+    if let Err(error) = sd_notify::notify(&[state]) {
         warn!("systemd was not told: {error}");
     }
 }

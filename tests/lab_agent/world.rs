@@ -39,7 +39,16 @@ impl World {
 
     /// Writes another configuration.
     pub fn configure(&self, parts: &str) {
-        let text = format!("agent: {{ id: lab }}\nmqtt: {{ url: {:?}, discovery: false }}\n{parts}\n", self.url);
+        self.write("", parts);
+    }
+
+    /// The same, with more keys of the agent.
+    pub fn configure_agent(&self, keys: &str, parts: &str) {
+        self.write(&format!(", {keys}"), parts);
+    }
+
+    fn write(&self, keys: &str, parts: &str) {
+        let text = format!("agent: {{ id: lab{keys} }}\nmqtt: {{ url: {:?}, discovery: false }}\n{parts}\n", self.url);
         std::fs::write(self.config(), text).unwrap();
     }
 
