@@ -87,6 +87,10 @@ impl Acting {
             return;
         }
         let missed = self.shared.lock().gate.heartbeat(topic, Instant::now());
+        if !missed.is_empty() {
+            // From now on it is waited for again.
+            self.shared.wake.notify_one();
+        }
         for actuator in missed {
             info!("{actuator}: there are messages on {topic} again");
         }

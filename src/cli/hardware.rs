@@ -151,6 +151,9 @@ async fn drive(
         gate.found(&actuator.id, Before { state: found, past }, Instant::now());
         devices.insert(actuator.id.clone(), device);
     }
+    // Nobody knows since when the others are off.
+    tokio::time::sleep(longest_dead_time(config.actuators.iter().filter(|other| devices.contains_key(&other.id))))
+        .await;
     let command = Command { id: None, value, pulse, expires: None };
     gate.command(&chosen.id, Ok(command), false, (), Instant::now(), SystemTime::now());
     let mut result = None;
@@ -227,8 +230,12 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     // What goes off first: never is anything on together that must not be.
     let mut actuators: Vec<_> = config.actuators.iter().collect();
     actuators.sort_by_key(|actuator| actuator.spec.control().left(&actuator.safe).is_active());
+    let mut rest = longest_dead_time(config.actuators.iter());
     for actuator in actuators {
         let safe = actuator.spec.control().left(&actuator.safe);
+        if safe.is_active() && !actuator.interlock.is_empty() {
+            std::thread::sleep(std::mem::take(&mut rest));
+        }
         let result: Result<Value, Fault> =
             wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
         match result {
@@ -242,6 +249,10 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
         };
     }
     Ok(worst)
+}
+
+fn longest_dead_time<'a>(actuators: impl Iterator<Item = &'a ActuatorConfig>) -> Duration {
+    actuators.map(|actuator| actuator.dead_time).max().unwrap_or_default()
 }
 
 fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {

@@ -613,6 +613,7 @@ impl World {
     /// Time passes, and everything happens when it is due.
     fn pass(&mut self, span: Duration) {
         let end = self.now + span;
+        let mut still = 0;
         while self.broken.is_ok() {
             let pending = self.pending.iter().map(|pending| pending.effect.max(self.now).min(pending.done));
             let opens = self.outputs.iter().filter_map(|output| output.opens);
@@ -620,6 +621,8 @@ impl World {
             let gate = self.gate.deadline().map(|at| at.saturating_duration_since(self.zero));
             let next = pending.chain(opens).chain(leaves).chain(gate).min().filter(|at| *at <= end);
             let Some(next) = next else { break };
+            still = if next > self.now { 0 } else { still + 1 };
+            self.demand(still < 1_000, || "what is due is not done".to_owned());
             self.now = self.now.max(next);
             self.happen();
         }
