@@ -11,8 +11,9 @@ mod requests;
 
 use crate::acting::Acting;
 use crate::acting::memory::Memory;
-use crate::bus::Bus;
+use crate::bus::{Bus, Loads};
 use crate::config::{Config, SensorConfig};
+use crate::health;
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
@@ -67,6 +68,8 @@ pub struct Setup {
     pub bus: Arc<dyn Bus>,
     /// How the hardware is called in `B/A/agent`.
     pub board: &'static str,
+    /// Where is counted what goes over the buses.
+    pub loads: Loads,
     /// Where states of actuators and totals of counters are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
 }
@@ -95,10 +98,11 @@ struct Running {
 /// # Errors
 /// When it cannot start. Once it runs, nothing ends it but these.
 pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
-    let Setup { config, reader, bus, board, state_directory } = setup;
+    let Setup { config, reader, bus, board, loads, state_directory } = setup;
     let topics = Topics::new(&config.base, &config.agent);
     let outbox = Outbox::new(Limits::default());
-    let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
+    let reporter = Reporter::new(outbox.clone(), topics.clone(), board, loads);
+    let _page = config.metrics.map(|listen| health::serve(listen, reporter.clone()));
     let watchdog = Watchdog::default();
     let records = Records::load(state_directory.as_ref().map(|folder| folder.join(SENSORS_FILE)));
     let memory = Memory::load(state_directory.map(|folder| folder.join("actuators.json")));
@@ -164,7 +168,7 @@ impl Agent {
         match event {
             Event::Connected => {
                 self.acting.broker(true);
-                self.reporter.repeat();
+                self.reporter.connected();
                 if let Some(discovery) = &self.discovery {
                     discovery.publish(&self.reporter);
                 }

@@ -11,6 +11,7 @@ mod agent {
     mod hostile;
     mod inputs;
     mod line;
+    mod metrics;
     mod outages;
     mod reload;
     mod requests;

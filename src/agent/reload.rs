@@ -87,6 +87,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         ("agent", old.agent != new.agent),
         ("board", old.board != new.board),
         ("broker", old.broker != new.broker),
+        ("metrics", old.metrics != new.metrics),
         ("mqtt", old.mqtt != new.mqtt || old.base != new.base || old.discovery != new.discovery),
     ]
     .into_iter()
