@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // whoever runs it is here to see what goes wrong
 
 use embedded_hal::digital::{OutputPin, StatefulOutputPin};
-use halyard::bus::open;
+use halyard::bus::{Loads, open};
 use halyard::config::{Board, LineName, parse};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn main() {
 
 fn measure(board: Board, line: &str) -> Result<Vec<Duration>, halyard_drivers::port::PortError> {
     let config = parse("agent: { id: bench }", "bench.yaml").unwrap();
-    let mut port = open(board, &config)?.output(&LineName::Name(line.to_owned()))?;
+    let mut port = open(board, &config, Loads::default())?.output(&LineName::Name(line.to_owned()))?;
     port.set_low()?;
     let mut times = Vec::with_capacity(TIMES);
     for round in 0..TIMES {

@@ -10,7 +10,7 @@ mod support;
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
-use halyard::bus::{Bus, Simulated};
+use halyard::bus::{Bus, Loads, Simulated};
 use halyard::config::{At, SensorConfig, Source, Store};
 use halyard::mqtt::{Client, Limits, Outbox, Settings, Topics};
 use halyard::reporter::Reporter;
@@ -150,7 +150,7 @@ async fn start(broker: &Broker, starts: &Starts, cancel: &CancellationToken) -> 
     let settings = Settings::new(vec![broker.url()], "round");
     let client = Client::start(&settings, None, Vec::new(), outbox.clone(), to).unwrap();
     events.recv().await.unwrap();
-    let reporter = Reporter::new(outbox, topics, "simulated");
+    let reporter = Reporter::new(outbox, topics, "simulated", Loads::default());
     let bus = Arc::new(Simulated::default());
     let surroundings = Surroundings {
         bus: Arc::clone(&bus) as Arc<dyn Bus>,

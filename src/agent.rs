@@ -11,8 +11,9 @@ mod requests;
 
 use crate::acting::Acting;
 use crate::acting::memory::{ACTUATORS_FILE, Memory};
-use crate::bus::Bus;
+use crate::bus::{Bus, Loads};
 use crate::config::{Config, SensorConfig};
+use crate::health;
 use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub bus: Arc<dyn Bus>,
     /// How the hardware is called in `B/A/agent`.
     pub board: &'static str,
+    /// Where is counted what goes over the buses.
+    pub loads: Loads,
     /// Where states of actuators and totals of counters are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
     /// The machine's watchdog, if it shall watch. It runs already.
@@ -106,9 +109,10 @@ pub async fn run(mut setup: Setup) -> anyhow::Result<Ended> {
 }
 
 async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog, feeder: &Feeder) -> anyhow::Result<Ended> {
-    let Setup { config, reader, bus, board, state_directory, .. } = setup;
+    let Setup { config, reader, bus, board, loads, state_directory, .. } = setup;
     let topics = Topics::new(&config.base, &config.agent);
-    let reporter = Reporter::new(outbox.clone(), topics.clone(), board);
+    let reporter = Reporter::new(outbox.clone(), topics.clone(), board, loads);
+    let _page = config.metrics.map(|listen| health::serve(listen, reporter.clone()));
     let records = Records::load(state_directory.as_ref().map(|folder| folder.join(SENSORS_FILE)));
     let memory = Memory::load(state_directory.map(|folder| folder.join(ACTUATORS_FILE)));
     let mut interrupts = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
@@ -172,7 +176,7 @@ impl Agent {
         match event {
             Event::Connected => {
                 self.acting.broker(true);
-                self.reporter.repeat();
+                self.reporter.connected();
                 if let Some(discovery) = &self.discovery {
                     discovery.publish(&self.reporter);
                 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod device;
 pub mod doctor;
 mod files;
+pub mod health;
 pub mod mqtt;
 pub mod reporter;
 pub mod scan;

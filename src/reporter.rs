@@ -1,13 +1,16 @@
 //! What the agent tells about its entities: states, availability and problems. The one place where a fault becomes a
 //! line in the log, a count, an `offline` and an entry in `B/A/agent`, all at once.
 
+use crate::acting::command::Reason;
+use crate::bus::Loads;
 use crate::config::Store;
+use crate::health::{self, APPLIED, Health, Problem};
 use crate::mqtt::{Outbox, Outgoing, Topics};
-use crate::time::rfc3339;
 use bytes::Bytes;
 use halyard_drivers::Fault;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
@@ -19,7 +22,10 @@ pub struct Reporter {
     outbox: Outbox,
     topics: Topics,
     board: &'static str,
+    loads: Loads,
     started: Instant,
+    /// Connections to a broker so far.
+    connections: Arc<AtomicU64>,
     entities: Arc<Mutex<BTreeMap<String, Entity>>>,
     changed: Arc<Notify>,
 }
@@ -29,31 +35,15 @@ struct Entity {
     title: String,
     /// What becomes of its states while the broker is away.
     store: Store,
-    online: Option<bool>,
-    state: Option<Json>,
-    problem: Option<Problem>,
-}
-
-struct Problem {
-    since: SystemTime,
-    fault: Fault,
-    count: u64,
-    /// When it is tried again, if that is not the ordinary schedule.
-    next: Option<SystemTime>,
-}
-
-impl Entity {
-    fn new(title: String, store: Store) -> Self {
-        Self { title, store, online: None, state: None, problem: None }
-    }
+    health: health::Entity,
 }
 
 impl Reporter {
-    /// A reporter without entities.
+    /// A reporter without entities. What goes over the buses is counted in `loads`.
     #[must_use]
-    pub fn new(outbox: Outbox, topics: Topics, board: &'static str) -> Self {
-        let changed = Arc::default();
-        Self { outbox, topics, board, started: Instant::now(), entities: Arc::default(), changed }
+    pub fn new(outbox: Outbox, topics: Topics, board: &'static str, loads: Loads) -> Self {
+        let (connections, entities, changed) = Default::default();
+        Self { outbox, topics, board, loads, started: Instant::now(), connections, entities, changed }
     }
 
     /// Where messages go.
@@ -76,7 +66,7 @@ impl Reporter {
 
     /// A new entity, neither on- nor offline yet.
     pub fn add(&self, id: &str, title: String, store: Store) {
-        self.lock().insert(id.to_owned(), Entity::new(title, store));
+        self.lock().insert(id.to_owned(), Entity { title, store, health: health::Entity::default() });
     }
 
     /// An entity is no more: nothing retained is left of it.
@@ -95,7 +85,7 @@ impl Reporter {
         let payload = Bytes::from(state.to_string());
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
-        entity.state = Some(state);
+        entity.health.state = Some(state);
         // Below the lock, so that states of one entity keep their order.
         self.outbox.state(&self.topics.state(id), payload, entity.store);
     }
@@ -108,13 +98,21 @@ impl Reporter {
         }
     }
 
-    /// Tells everything again that a broker keeps: it may have lost its memory.
-    pub fn repeat(&self) {
+    /// A command was carried out, or why it was not.
+    pub fn answered(&self, id: &str, reason: Option<Reason>) {
+        if let Some(entity) = self.lock().get_mut(id) {
+            *entity.health.commands.entry(reason.map_or(APPLIED, Reason::name)).or_default() += 1;
+        }
+    }
+
+    /// There is a connection to a broker. Tells everything again that it keeps: it may have lost its memory.
+    pub fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
         for (id, entity) in self.lock().iter() {
-            if let Some(state) = &entity.state {
+            if let Some(state) = &entity.health.state {
                 self.outbox.refresh(&self.topics.state(id), Bytes::from(state.to_string()));
             }
-            if let Some(online) = entity.online {
+            if let Some(online) = entity.health.online {
                 let payload = if online { "online" } else { "offline" };
                 self.outbox.refresh(&self.topics.availability(id), Bytes::from_static(payload.as_bytes()));
             }
@@ -126,12 +124,12 @@ impl Reporter {
     pub fn well(&self, id: &str) {
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
-        if let Some(problem) = entity.problem.take() {
+        if let Some(problem) = entity.health.problem.take() {
             info!("{}: works again after {} faults ({})", entity.title, problem.count, problem.fault);
             self.changed.notify_one();
         }
-        if entity.online != Some(true) {
-            entity.online = Some(true);
+        if entity.health.online != Some(true) {
+            entity.health.online = Some(true);
             self.outbox.retained(&self.topics.availability(id), Bytes::from_static(b"online"));
         }
     }
@@ -142,7 +140,8 @@ impl Reporter {
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
         let next = pause.map(|pause| SystemTime::now() + pause);
-        match &mut entity.problem {
+        entity.health.faults += 1;
+        match &mut entity.health.problem {
             Some(problem) if problem.fault == *fault => {
                 problem.count += 1;
                 problem.next = next;
@@ -155,8 +154,8 @@ impl Reporter {
                 self.changed.notify_one();
             }
         }
-        if offline && entity.online != Some(false) {
-            entity.online = Some(false);
+        if offline && entity.health.online != Some(false) {
+            entity.health.online = Some(false);
             error!("{}: offline until it works again", entity.title);
             self.outbox.retained(&self.topics.availability(id), Bytes::from_static(b"offline"));
         }
@@ -165,7 +164,7 @@ impl Reporter {
     /// The newest state of an entity.
     #[must_use]
     pub fn last(&self, id: &str) -> Option<Json> {
-        self.lock().get(id).and_then(|entity| entity.state.clone())
+        self.lock().get(id).and_then(|entity| entity.health.state.clone())
     }
 
     /// A message that is not a state.
@@ -180,7 +179,7 @@ impl Reporter {
 
     /// Publishes `B/A/agent`.
     pub fn publish_health(&self) {
-        self.outbox.retained(&self.topics.agent(), Bytes::from(self.health().to_string()));
+        self.outbox.retained(&self.topics.agent(), Bytes::from(self.health().json().to_string()));
     }
 
     /// Waits until the health is worth publishing again.
@@ -188,39 +187,18 @@ impl Reporter {
         self.changed.notified().await;
     }
 
-    /// What `B/A/agent` holds.
+    /// How all are doing.
     #[must_use]
-    pub fn health(&self) -> Json {
-        let outbox = self.outbox.status();
-        let problems: Map<String, Json> = self
-            .lock()
-            .iter()
-            .filter_map(|(id, entity)| {
-                let problem = entity.problem.as_ref()?;
-                let told = json!({
-                    "kind": problem.fault.kind.name(),
-                    "message": problem.fault.message,
-                    "since": rfc3339(problem.since),
-                    "count": problem.count,
-                    "next": problem.next.map(rfc3339),
-                });
-                Some((id.clone(), told))
-            })
-            .collect();
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "board": self.board,
-            "time": rfc3339(SystemTime::now()),
-            "uptime": self.started.elapsed().as_secs(),
-            "queue": {
-                "depth": outbox.depth,
-                "in_flight": outbox.in_flight,
-                "delivered": outbox.delivered,
-                "dropped": outbox.dropped,
-                "failed": outbox.failed,
-            },
-            "problems": problems,
-        })
+    pub fn health(&self) -> Health {
+        let entities = self.lock().iter().map(|(id, entity)| (id.clone(), entity.health.clone())).collect();
+        Health {
+            board: self.board,
+            uptime: self.started.elapsed(),
+            connections: self.connections.load(Ordering::Relaxed),
+            outbox: self.outbox.status(),
+            buses: self.loads.all(),
+            entities,
+        }
     }
 
     /// The map is whole also after a panic: each change of it is one assignment.

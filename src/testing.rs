@@ -16,6 +16,7 @@ pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Con
         mqtt: Settings::new(Vec::new(), ""),
         base: "halyard".into(),
         discovery: Some("homeassistant".into()),
+        metrics: None,
         sensors,
         actuators,
         expanders: Vec::new(),

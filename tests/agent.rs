@@ -12,6 +12,7 @@ mod agent {
     mod inputs;
     mod limits;
     mod line;
+    mod metrics;
     mod outages;
     mod reload;
     mod requests;

@@ -194,7 +194,7 @@ fn drive(node: &Node) {
 
 /// What the part gives.
 fn ask(config: &Config, actuator: &ActuatorConfig) -> Value {
-    let bus = halyard::bus::open(Board::Linux, config).unwrap();
+    let bus = halyard::bus::open(Board::Linux, config, halyard::bus::Loads::default()).unwrap();
     let wire = wire(bus.as_ref(), &actuator.at, actuator.spec.as_ref()).unwrap();
     let mut driver: Box<dyn Actuator> = actuator.spec.open(wire).unwrap();
     driver.read().unwrap().expect("a part that can be read back")

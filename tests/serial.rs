@@ -95,7 +95,12 @@ impl Running {
         let text = format!("agent: {{ id: test }}\nsensors:\n  - {{ id: x, port: {port}, {rest} }}\n");
         let sensor = parse(&text, "f").map_err(|report| report.to_string()).unwrap().sensors.remove(0);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let reporter = Reporter::new(Outbox::new(Limits::default()), Topics::new("h", "test"), "test");
+        let reporter = Reporter::new(
+            Outbox::new(Limits::default()),
+            Topics::new("h", "test"),
+            "test",
+            halyard::bus::Loads::default(),
+        );
         reporter.add("x", "x".to_owned(), sensor.store);
         let bus: Arc<dyn Bus> = Arc::new(Linux::new());
         let (reporter_too, watchdog, records) = (reporter.clone(), Watchdog::default(), Records::default());
@@ -113,7 +118,7 @@ impl Running {
     }
 
     fn problem(&self) -> Json {
-        self.reporter.health()["problems"]["x"].clone()
+        self.reporter.health().json()["problems"]["x"].clone()
     }
 
     fn fails(&self, kind: &str, count: u64) {

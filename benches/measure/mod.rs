@@ -138,8 +138,23 @@ impl Process {
 
     /// Its memory in RAM (VmRSS), in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    /// Its open files.
+    pub fn files(&self) -> u64 {
+        std::fs::read_dir(self.proc("fd")).unwrap().count() as u64
+    }
+
+    /// A number of proc_pid_status(5).
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

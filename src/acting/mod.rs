@@ -252,6 +252,7 @@ impl Shared {
 
     /// Sends the result of a command.
     fn answer(&self, actuator: &str, outcome: &Outcome, route: Route, place: Place) {
+        self.reporter.answered(actuator, outcome.reason);
         let mut result = Map::new();
         result.insert("id".into(), json!(outcome.id));
         result.insert("status".into(), json!(outcome.status()));

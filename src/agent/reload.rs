@@ -102,6 +102,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         ("agent: { watchdog }", old.watchdog != new.watchdog),
         ("board", old.board != new.board),
         ("broker", old.broker != new.broker),
+        ("metrics", old.metrics != new.metrics),
         ("mqtt", old.mqtt != new.mqtt || old.base != new.base || old.discovery != new.discovery),
     ]
     .into_iter()

@@ -47,7 +47,7 @@ impl Agent {
             return asked.answer(&self.reporter, Err("retained requests are not carried out".into()));
         }
         match name {
-            "health" => asked.answer(&self.reporter, Ok(object(json!({ "health": self.reporter.health() })))),
+            "health" => asked.answer(&self.reporter, Ok(object(json!({ "health": self.reporter.health().json() })))),
             "read" => self.read(asked),
             "config" => asked.answer(&self.reporter, Ok(object(json!({ "config": describe(&self.config) })))),
             "reload" => {

@@ -2,6 +2,7 @@
 
 pub mod expanders;
 pub mod linux;
+mod metered;
 mod modbus;
 #[cfg(feature = "rppal")]
 pub mod raspberry;
@@ -9,6 +10,7 @@ pub mod sim;
 
 pub use expanders::Expanded;
 pub use linux::Linux;
+pub use metered::{Load, Loads, Metered};
 pub use sim::Simulated;
 
 use crate::config::{Board, Config, LineName, Link, PwmName};
@@ -22,18 +24,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// The buses of `board`; where they are simulated, the parts of `config` are on them.
+/// The buses of `board`; where they are simulated, the parts of `config` are on them. What goes over them is counted in
+/// `loads`.
 ///
 /// # Errors
 /// When this is not the board that was asked for, or there is no permission for it.
-pub fn open(board: Board, config: &Config) -> Result<Arc<dyn Bus>, PortError> {
+pub fn open(board: Board, config: &Config, loads: Loads) -> Result<Arc<dyn Bus>, PortError> {
     let board: Arc<dyn Bus> = match board {
         Board::Simulated => Arc::new(Simulated::new(config)),
         Board::Linux => Arc::new(Linux::new()),
         Board::RaspberryPi => raspberry_pi()?,
         Board::Auto => auto(),
     };
-    Ok(Arc::new(Expanded::new(board, config)))
+    Ok(with_expanders(board, config, loads))
+}
+
+/// The same of buses that are open already.
+pub fn with_expanders(board: Arc<dyn Bus>, config: &Config, loads: Loads) -> Arc<dyn Bus> {
+    Arc::new(Expanded::new(Arc::new(Metered::new(board, loads)), config))
 }
 
 #[cfg(feature = "rppal")]

@@ -6,7 +6,7 @@ use crate::acting::command::{Command, Reason, Wanted, wanted};
 use crate::acting::gate::{Action, Before, Gate, Outcome, Rules};
 use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::acting::stamp::Stamp;
-use crate::bus::Bus;
+use crate::bus::{Bus, Loads};
 use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
 use crate::sensing::records::SENSORS_FILE;
@@ -278,7 +278,12 @@ fn failure(actuator: &ActuatorConfig, fault: &Fault) -> Failure {
 
 /// The buses of the configured board.
 pub(super) fn open(config: &Config) -> Result<Arc<dyn Bus>, Failure> {
-    crate::bus::open(config.board, config).map_err(|error| Failure::new(exit_code(error.kind), error))
+    open_counted(config, Loads::default())
+}
+
+/// The same; what goes over them is counted in `loads`.
+pub(super) fn open_counted(config: &Config, loads: Loads) -> Result<Arc<dyn Bus>, Failure> {
+    crate::bus::open(config.board, config, loads).map_err(|error| Failure::new(exit_code(error.kind), error))
 }
 
 fn exit_code(kind: FaultKind) -> u8 {

@@ -2,7 +2,7 @@
 
 use super::{Failure, Hardware, code, hardware};
 use crate::agent::{self, Ended, Setup};
-use crate::bus::{Bus, Expanded, Simulated};
+use crate::bus::{Bus, Loads, Simulated, with_expanders};
 use crate::config::{Board, Config, HardwareWatchdog};
 use crate::simulation::{self, Scene};
 use crate::watchdog::Device;
@@ -49,18 +49,19 @@ async fn agent(
         None => None,
     };
     let world = CancellationToken::new();
+    let loads = Loads::default();
     let bus: Arc<dyn Bus> = if config.board == Board::Simulated {
         let simulated = Arc::new(Simulated::new(&config));
         tokio::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
         greet(&config);
-        Arc::new(Expanded::new(simulated, &config))
+        with_expanders(simulated, &config, loads.clone())
     } else {
-        hardware::open(&config)?
+        hardware::open_counted(&config, loads.clone())?
     };
     let board = board(&config);
     let hardware_watchdog = arm(&config)?;
     let state_directory = state_directory();
-    let setup = Setup { config, reader: Box::new(read), bus, board, state_directory, hardware_watchdog };
+    let setup = Setup { config, reader: Box::new(read), bus, board, loads, state_directory, hardware_watchdog };
     let ended = agent::run(setup).await.map_err(|error| Failure::new(code::FAILED, format!("{error:#}")));
     world.cancel();
     if let Some(broker) = broker {

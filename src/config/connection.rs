@@ -1,6 +1,6 @@
 //! The agent's id and the way to the broker.
 
-use super::values::{Id, RESERVED, Url, is_id};
+use super::values::{Id, Listen, RESERVED, Url, is_id};
 use super::{HardwareWatchdog, written};
 use crate::mqtt::message::Secret;
 use crate::mqtt::{Protocol, Settings};
@@ -73,6 +73,21 @@ fn id_of_host(host: &str) -> Option<String> {
         host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(64).collect();
     let id = fit.trim_matches(['-', '_']);
     (is_id(id) && !RESERVED.contains(&id)).then(|| id.to_owned())
+}
+
+/// Where a page is that anyone may read who can reach it.
+pub fn page(listen: &Placed<Listen>, problems: &mut Vec<Problem>) -> Option<SocketAddr> {
+    let address = listen.0;
+    if address.ip().to_canonical().is_loopback() {
+        return Some(address);
+    }
+    let message = format!(
+        "`metrics` has no password, so it listens on this machine only, as 127.0.0.1:{}; a proxy with a password, or \
+         `ssh -L`, lets others see it",
+        address.port()
+    );
+    problems.push(Problem::new(listen.place, message));
+    None
 }
 
 /// The way to the broker. `agent` is the agent's id, `listen` where the embedded broker listens.

@@ -27,6 +27,8 @@ pub struct Config {
     pub base: String,
     /// Home Assistant's discovery prefix; `None` turns discovery off.
     pub discovery: Option<String>,
+    /// Where the page for Prometheus is, if there shall be one: on this machine only.
+    pub metrics: Option<SocketAddr>,
     /// The sensors, in the order of the file.
     pub sensors: Vec<SensorConfig>,
     /// The actuators, in the order of the file.

@@ -24,6 +24,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
     let watchdog = connection::watchdog(file.agent.as_ref(), problems);
     let broker = file.broker.map(|broker| broker.listen.0);
+    let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
@@ -49,6 +50,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
         mqtt: settings,
         base,
         discovery,
+        metrics,
         sensors: sensors.into_iter().collect::<Option<_>>()?,
         actuators: actuators.into_iter().map(|draft| draft.config).collect::<Option<_>>()?,
         expanders: expanders.into_iter().collect::<Option<_>>()?,

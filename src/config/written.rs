@@ -20,6 +20,8 @@ pub struct File {
     pub broker: Option<Broker>,
     /// The way to the broker.
     pub mqtt: Option<Mqtt>,
+    /// A page for Prometheus.
+    pub metrics: Option<Metrics>,
     /// The sensors.
     pub sensors: Option<Stanzas>,
     /// The actuators.
@@ -46,6 +48,14 @@ pub struct Agent {
 pub struct Broker {
     /// Address and port to listen on: `127.0.0.1:1883`, or `0.0.0.0:1883` for all interfaces.
     pub listen: Listen,
+}
+
+/// The keys below `metrics`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address and port of the page `/metrics`, for this machine only: `127.0.0.1:9184`.
+    pub listen: Placed<Listen>,
 }
 
 /// The keys below `mqtt`.

@@ -6,7 +6,7 @@ use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 use crate::support::witness::{Message, Witness, retained};
 use halyard::agent::{self, Ended, Setup};
-use halyard::bus::{Bus, Edges, Serial, Simulated};
+use halyard::bus::{Bus, Edges, Loads, Serial, Simulated};
 use halyard::config::{self, LineName, Link, PwmName};
 use halyard_drivers::port::{
     I2cPort, InputPort, InputSettings, KernelPort, ModbusPort, ModbusSettings, OutputLine, OutputPort, PortError,
@@ -69,6 +69,7 @@ impl Inside {
             reader: Box::new(move || config::load(&again).map_err(|report| report.to_string())),
             bus: Arc::new(Gated { bus: bus.clone(), gate: gate.clone() }),
             board: "test",
+            loads: Loads::default(),
             state_directory,
         };
         let sensors = setup.config.sensors.iter().map(|sensor| sensor.id.clone());

@@ -10,7 +10,7 @@ mod support;
 mod wired;
 
 use halyard::agent::{self, Ended, Setup};
-use halyard::bus::Expanded;
+use halyard::bus::{Expanded, Loads};
 use halyard::config::{At, Config, Source, parse};
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::sim::Part;
@@ -128,6 +128,7 @@ impl Run {
             reader: Box::new(|| Err("there is no file".into())),
             bus: Arc::new(Expanded::new(wired.clone(), &config)),
             board: "simulated",
+            loads: Loads::default(),
             state_directory: None,
         };
         let agent = std::thread::spawn(move || {

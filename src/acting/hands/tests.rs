@@ -1,7 +1,7 @@
 use super::*;
 use crate::acting::Acting;
 use crate::acting::gate::Outcome;
-use crate::bus::Simulated;
+use crate::bus::{Loads, Simulated};
 use crate::mqtt::{Incoming, Limits, Outbox, Topics};
 use crate::reporter::Reporter;
 use crate::testing;
@@ -61,7 +61,8 @@ fn failures(body: &Body) -> usize {
 
 fn start(actuator: &ActuatorConfig) -> Acting {
     let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![actuator.clone()])));
-    let reporter = Reporter::new(Outbox::new(Limits::default()), Topics::new("halyard", "greenhouse"), "test");
+    let reporter =
+        Reporter::new(Outbox::new(Limits::default()), Topics::new("halyard", "greenhouse"), "test", Loads::default());
     let acting = Acting::start(bus, reporter, &Watchdog::default(), Memory::load(None));
     acting.add(actuator.clone());
     acting

@@ -1,5 +1,5 @@
 use super::*;
-use crate::bus::open;
+use crate::bus::{Loads, open};
 use crate::config::{Board, SensorConfig, Store};
 use crate::mqtt::Settings;
 use embedded_hal::digital::{OutputPin, StatefulOutputPin};
@@ -212,6 +212,7 @@ fn configured_parts_are_where_they_are_configured() {
         mqtt: Settings::new(Vec::new(), ""),
         base: "halyard".to_owned(),
         discovery: None,
+        metrics: None,
         sensors: vec![
             sensor(AT, Source::Sampled { spec: spec.clone(), every: Duration::from_secs(1) }),
             sensor(At::Line(door()), Source::Edges { spec: Arc::new(PulledUp), every: None }),
@@ -229,7 +230,8 @@ fn configured_parts_are_where_they_are_configured() {
     let Some(Value::Number(celsius)) = sample.values()[0] else { panic!("{sample:?}") };
     assert!((celsius - 37.5).abs() < 0.01, "{celsius}");
 
-    let elsewhere = spec.open(Wire::I2c(open(config.board, &config).unwrap().i2c(1, 0x45).unwrap(), 0x45));
+    let elsewhere =
+        spec.open(Wire::I2c(open(config.board, &config, Loads::default()).unwrap().i2c(1, 0x45).unwrap(), 0x45));
     assert_eq!(elsewhere.err().unwrap().kind, FaultKind::Absent);
 }
 

@@ -1,0 +1,128 @@
+//! How the agent and its entities are doing, for people and their tools: `B/A/agent`, and a page for Prometheus.
+
+mod metrics;
+mod page;
+
+pub use page::{Page, serve};
+
+use crate::bus::Load;
+use crate::mqtt::OutboxStatus;
+use crate::time::rfc3339;
+use halyard_drivers::Fault;
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+/// All of it at one moment.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// How the hardware is called.
+    pub board: &'static str,
+    /// Since the agent started.
+    pub uptime: Duration,
+    /// Connections to a broker since then: all but the first are reconnects.
+    pub connections: u64,
+    /// What waits for the broker, and what became of the rest.
+    pub outbox: OutboxStatus,
+    /// What went over the buses.
+    pub buses: Vec<(String, Load)>,
+    /// The entities by their ids.
+    pub entities: BTreeMap<String, Entity>,
+}
+
+/// A sensor or an actuator.
+#[derive(Clone, Debug, Default)]
+pub struct Entity {
+    /// Whether it works; `None` if that is not known yet.
+    pub online: Option<bool>,
+    /// What is wrong with it now.
+    pub problem: Option<Problem>,
+    /// Faults since the start of the agent.
+    pub faults: u64,
+    /// Results of commands since then, by [`outcome`](crate::acting::command::Reason::name) or [`APPLIED`].
+    pub commands: BTreeMap<&'static str, u64>,
+    /// Its newest state.
+    pub state: Option<Json>,
+}
+
+/// What is wrong with an entity.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// When it began.
+    pub since: SystemTime,
+    /// What it is.
+    pub fault: Fault,
+    /// Faults since then.
+    pub count: u64,
+    /// When it is tried again, if that is not the ordinary schedule.
+    pub next: Option<SystemTime>,
+}
+
+/// The result of a command that was carried out.
+pub const APPLIED: &str = "applied";
+/// The reason of a command that was not refused, but failed.
+const FAILED: &str = "hardware";
+
+impl Health {
+    /// What `B/A/agent` holds.
+    #[must_use]
+    pub fn json(&self) -> Json {
+        let outbox = &self.outbox;
+        let problems: Map<String, Json> = self
+            .entities
+            .iter()
+            .filter_map(|(id, entity)| Some((id.clone(), entity.problem.as_ref()?.json())))
+            .collect();
+        let buses: Map<String, Json> = self.buses.iter().map(|(name, load)| (name.clone(), load_json(load))).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "board": self.board,
+            "time": rfc3339(SystemTime::now()),
+            "uptime": self.uptime.as_secs(),
+            "connections": self.connections,
+            "queue": {
+                "depth": outbox.depth,
+                "in_flight": outbox.in_flight,
+                "delivered": outbox.delivered,
+                "dropped": outbox.dropped,
+                "failed": outbox.failed,
+                "repeated": outbox.repeated,
+            },
+            "commands": self.commands(),
+            "faults": self.entities.values().map(|entity| entity.faults).sum::<u64>(),
+            "buses": buses,
+            "problems": problems,
+        })
+    }
+
+    /// The results of the commands of all actuators.
+    fn commands(&self) -> Json {
+        let (mut applied, mut failed, mut rejected) = (0, 0, BTreeMap::<&str, u64>::new());
+        for (result, count) in self.entities.values().flat_map(|entity| &entity.commands) {
+            match *result {
+                APPLIED => applied += count,
+                FAILED => failed += count,
+                reason => *rejected.entry(reason).or_default() += count,
+            }
+        }
+        json!({ "applied": applied, "failed": failed, "rejected": rejected })
+    }
+}
+
+impl Problem {
+    fn json(&self) -> Json {
+        json!({
+            "kind": self.fault.kind.name(),
+            "message": self.fault.message,
+            "since": rfc3339(self.since),
+            "count": self.count,
+            "next": self.next.map(rfc3339),
+        })
+    }
+}
+
+fn load_json(load: &Load) -> Json {
+    // Milliseconds are enough for people, and do not change the text each time by a dozen digits.
+    let seconds = (load.time.as_secs_f64() * 1e3).round() / 1e3;
+    json!({ "transfers": load.transfers, "failed": load.failed, "seconds": seconds })
+}
