@@ -18,6 +18,7 @@ use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, To
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
 use crate::sensing::{self, ReadRequest, Records, Surroundings, title};
+use crate::store::{Places, Shelf};
 use crate::watchdog::Watchdog;
 use anyhow::Context;
 use discovery::Discovery;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const SENSORS_STOP: Duration = Duration::from_millis(600);
 const ACTUATORS_STOP: Duration = Duration::from_millis(900);
 const FLUSH: Duration = Duration::from_millis(300);
+const STORE: Duration = Duration::from_secs(1);
 
 /// The thread of the connection stands still if it did not go round for this long.
 const PUBLISHING: Duration = Duration::from_secs(30);
@@ -70,7 +72,7 @@ pub struct Setup {
     pub board: &'static str,
     /// Where is counted what goes over the buses.
     pub loads: Loads,
-    /// Where states of actuators and totals of counters are kept, if anywhere.
+    /// Where states of actuators, totals of counters and samples of an outage are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
 }
 
@@ -100,7 +102,14 @@ struct Running {
 pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let Setup { config, reader, bus, board, loads, state_directory } = setup;
     let topics = Topics::new(&config.base, &config.agent);
-    let outbox = Outbox::new(Limits::default());
+    let news = Arc::new(Notify::new());
+    let outbox = match &state_directory {
+        Some(folder) => {
+            let shelf = Shelf::open(Places::new(folder, &config.agent), config.store);
+            Outbox::with_store(Limits::default(), shelf, Arc::clone(&news))
+        }
+        None => Outbox::new(Limits::default()),
+    };
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board, loads);
     let _page = config.metrics.map(|listen| health::serve(listen, reporter.clone()));
     let watchdog = Watchdog::default();
@@ -140,7 +149,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
     tokio::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
 
-    tokio::spawn(publish_health(agent.reporter.clone()));
+    tokio::spawn(publish_health(agent.reporter.clone(), news));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -225,6 +234,7 @@ impl Agent {
         };
         safe.await;
         client.stop(FLUSH).await;
+        self.reporter.outbox().close(STORE).await;
     }
 }
 
@@ -243,12 +253,13 @@ fn commands(topics: Topics, acting: Acting) -> Shortcut {
 }
 
 /// Publishes `B/A/agent` at the start, after each change, and now and then.
-async fn publish_health(reporter: Reporter) {
+async fn publish_health(reporter: Reporter, news: Arc<Notify>) {
     let mut rounds = tokio::time::interval(HEALTH);
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
             () = reporter.changed() => tokio::time::sleep(SETTLE).await,
+            () = news.notified() => {}
         }
         reporter.publish_health();
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
     Config {
         agent: "greenhouse".into(),
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),

@@ -84,7 +84,7 @@ impl Agent {
 /// What the two differ in that a running agent cannot change.
 fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     [
-        ("agent", old.agent != new.agent),
+        ("agent", old.agent != new.agent || old.store != new.store),
         ("board", old.board != new.board),
         ("broker", old.broker != new.broker),
         ("metrics", old.metrics != new.metrics),

@@ -2,6 +2,7 @@
 
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
+use crate::store::Bounds;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct Config {
     /// Id of the agent: `A` in the topics.
     pub agent: String,
+    /// Bounds of what waits on disk for the broker.
+    pub store: Bounds,
     /// What the hardware is reached through.
     pub board: Board,
     /// Where the embedded broker listens, if there shall be one.

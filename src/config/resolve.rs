@@ -22,6 +22,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let file: written::File = read_rest(root, problems).unwrap_or_default();
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
+    let store = connection::bounds(file.agent.and_then(|agent| agent.store), problems);
     let broker = file.broker.map(|broker| broker.listen.0);
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
@@ -41,6 +42,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
 
     let mut config = Config {
         agent: agent?,
+        store,
         board,
         broker,
         mqtt: settings,

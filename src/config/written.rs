@@ -1,7 +1,7 @@
 //! What the file says: its keys with their types and meaning. The JSON Schema comes from here too.
 
 use super::model::{Board, Store};
-use super::values::{Discovery, Id, Listen, Setting, Start, TopicPrefix, Url, Version};
+use super::values::{Discovery, Id, Listen, Setting, Size, Start, TopicPrefix, Url, Version};
 use halyard_drivers::options::{OneOrMany, Placed, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -36,6 +36,18 @@ pub struct File {
 pub struct Agent {
     /// Id of the agent, the second topic level. Default: the host name.
     pub id: Option<Placed<Id>>,
+    /// Bounds of what waits on disk for the broker, of sensors with `store: all`. When they are reached, the oldest is dropped.
+    pub store: Option<Bounds>,
+}
+
+/// The keys below `store` of the agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Size on disk, 1MB to 64GB. Default: 64MB.
+    pub size: Option<Placed<Size>>,
+    /// How long a state may wait, 1m to 3650d. Default: 7d.
+    pub age: Option<Placed<Span>>,
 }
 
 /// The keys below `broker`.
