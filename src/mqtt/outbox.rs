@@ -85,6 +85,12 @@ impl Outbox {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), line: Mutex::default() }) }
     }
 
+    /// An entity will have states on this topic. Until it has one, the newest that an earlier run left in the store is shown
+    /// there.
+    pub fn expect(&self, topic: &str) {
+        self.shared.lock().queue.expect(topic);
+    }
+
     /// The newest state of an entity: retained on `topic`, QoS 1.
     ///
     /// With [`Store::All`] every state is delivered: on `topic` while there is a connection, and those that an outage

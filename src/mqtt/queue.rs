@@ -53,6 +53,8 @@ pub(super) struct Queue {
     is_asked: bool,
     /// Counts what is fetched: what was asked for on an earlier connection is void.
     ticket: u64,
+    /// Topics on which no state was given yet, and the newest that was fetched of them.
+    silent: HashMap<Arc<str>, Option<Bytes>>,
     /// What the store needs no more.
     released: Vec<Number>,
     /// Topics of states that this connection's broker has acknowledged.
@@ -129,6 +131,7 @@ impl Queue {
             wanted: None,
             is_asked: false,
             ticket: 0,
+            silent: HashMap::new(),
             released: Vec::new(),
             known: HashSet::new(),
             counters: Counters::default(),
@@ -185,6 +188,7 @@ impl Queue {
 
     /// Takes the newest state of an entity; gives its number and topic.
     pub(super) fn state(&mut self, topic: &str, payload: Bytes, store: Store) -> Option<(Number, Arc<str>)> {
+        self.silent.remove(topic);
         let (number, topic) = self.entity(topic, store)?;
         let entity = self.entities.get_mut(&topic)?;
         entity.newest = number;
@@ -268,10 +272,20 @@ impl Queue {
         self.is_asked = false;
         match samples.last() {
             Some(last) => want.after = last.number,
-            None => self.wanted = None,
+            None => {
+                self.wanted = None;
+                let newest: Vec<_> =
+                    self.silent.iter().filter_map(|(topic, last)| Some((topic.clone(), last.clone()?))).collect();
+                for (topic, payload) in newest {
+                    self.state(&topic, payload, Store::Latest);
+                }
+            }
         }
         for Sample { number, topic, payload, is_event, .. } in samples {
             let is_here = self.live.contains_key(&number) || self.in_flight.contains_key(&number);
+            if let Some(newest) = self.silent.get_mut(&topic).filter(|_| !is_event) {
+                *newest = Some(payload.clone());
+            }
             if is_here || self.backlog.contains_key(&number) || !needs(number) {
                 continue;
             }
@@ -280,6 +294,11 @@ impl Queue {
             entity.waiting.insert(number);
             self.backlog.insert(number, State { topic, payload, is_event, is_kept: true, is_late: false });
         }
+    }
+
+    /// An entity that has states. Until it gives one, the topic shall have the newest that an earlier run left in the store.
+    pub(super) fn expect(&mut self, topic: &str) {
+        self.silent.insert(topic.into(), None);
     }
 
     /// What the store needs no more since this was asked last.
@@ -317,6 +336,7 @@ impl Queue {
     /// Drops what waits for this topic; what the store has is history now.
     pub(super) fn forget(&mut self, topic: &str) {
         self.known.remove(topic);
+        self.silent.remove(topic);
         let Some(entity) = self.entities.remove(topic) else { return };
         let mut history = Entity::new(Store::All);
         for number in entity.waiting {

@@ -358,7 +358,28 @@ fn history_is_left_to_the_store_and_fetched_in_order() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_delivered_and_the_topic_is_left_alone() {
+fn what_an_earlier_run_left_is_delivered_and_the_topic_has_the_newest() {
+    let (mut queue, mut kept) = (Queue::new(Limits::default()), Kept::default());
+    (1..=3).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
+    kept.state(&mut queue, "a/gone", "9");
+    let mut queue = Queue::new(Limits::default());
+    queue.begin_with(10);
+    queue.expect("a/door");
+    queue.expect("a/other");
+    queue.connected();
+    // Until there is a newer one.
+    let expected = ["a/door! 3", "a/door/backlog 1", "a/door/backlog 2", "a/door/backlog 3", "a/gone/backlog 9"];
+    let before = kept.0.clone();
+    assert_eq!(kept.drain(&mut queue), expected);
+
+    kept.0 = before;
+    let mut queue = Queue::new(Limits::default());
+    queue.begin_with(10);
+    queue.expect("a/door");
+    kept.state(&mut queue, "a/door", "4");
+    queue.connected();
+    assert_eq!(kept.drain(&mut queue)[0], "a/door! 4");
+
     let (mut queue, mut kept) = (Queue::new(Limits::default()), Kept::default());
     (1..=3).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
     let mut queue = Queue::new(Limits::default());
