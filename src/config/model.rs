@@ -224,7 +224,7 @@ impl fmt::Display for LineName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// Every one is kept, within bounds, and delivered on `backlog`. The default of edge inputs.
+    /// Every one is kept, on disk and within bounds, and delivered on `backlog`. The default of edge inputs.
     All,
     /// Only the newest is kept. The default of sampled sensors.
     Latest,

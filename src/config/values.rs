@@ -69,14 +69,6 @@ text!(
 );
 
 text!(
-    /// Bytes, with their unit.
-    Size(u64),
-    "a size with its unit, such as `500kB`, `64MB` or `1GB`",
-    parse_size,
-    { "type": "string", "pattern": "^[0-9]{1,9}(kB|MB|GB)$", "examples": ["16MB", "64MB", "1GB"] }
-);
-
-text!(
     /// Beginning of topics.
     TopicPrefix(String),
     "a topic: not empty, without `+`, `#`, empty levels or a `$` at the beginning",
@@ -317,4 +309,15 @@ scalar!(
         _ => None,
     },
     { "anyOf": [{ "type": "string", "pattern": "^[^+#$/][^+#]*$" }, { "const": false }] }
+);
+
+scalar!(
+    /// Bytes, with their unit.
+    Size(u64),
+    "a size with its unit, such as `500kB`, `64MB` or `1GB`",
+    |written| match written {
+        Written::Text(text) => parse_size(text),
+        _ => None,
+    },
+    { "type": "string", "pattern": "^[0-9]{1,9}(kB|MB|GB)$", "examples": ["16MB", "64MB", "1GB"] }
 );

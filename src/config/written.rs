@@ -102,7 +102,8 @@ pub struct Sensor {
     pub name: Option<String>,
     /// Interval from sample to sample, 10ms to 24h; of parts that talk by themselves, the shortest one. Default: 10s.
     pub every: Option<Placed<Span>>,
-    /// What becomes of states while the broker is away. Default: `latest`, of edge inputs `all`.
+    /// What becomes of states while the broker is away: `all` of them wait, on disk, the `latest` in memory, or `none`. Default:
+    /// `latest`, of edge inputs `all`.
     pub store: Option<Store>,
 }
 
