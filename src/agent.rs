@@ -106,7 +106,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     let outbox = match &state_directory {
         Some(folder) => {
             let shelf = Shelf::open(Places::new(folder, &config.agent), config.store);
-            Outbox::with_store(Limits::default(), shelf, Arc::clone(&news))
+            Outbox::with_store(Limits::default(), &shelf, Arc::clone(&news))
         }
         None => Outbox::new(Limits::default()),
     };

@@ -58,7 +58,7 @@ impl Outbox {
 
     /// An outbox that keeps in a store what [`Store::All`] says, and delivers what an earlier run left there. `news` hears
     /// when the store has something to tell: see [`OutboxStatus::problem`].
-    pub fn with_store(limits: Limits, shelf: Shelf, news: Arc<Notify>) -> Self {
+    pub fn with_store(limits: Limits, shelf: &Shelf, news: Arc<Notify>) -> Self {
         let outbox = Self::with(limits, Some(shelf.clone()));
         outbox.shared.lock().queue.begin_with(shelf.first_number());
         let shared = Arc::downgrade(&outbox.shared);

@@ -1,8 +1,10 @@
 //! What waits for the broker, and what goes next: no threads, no clock, no network.
 
+mod kept;
+
 use super::message::Outgoing;
 use crate::config::Store;
-use crate::store::{Number, Sample, Want};
+use crate::store::{Number, Want};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -24,8 +26,6 @@ impl Default for Limits {
     }
 }
 
-/// Below this, more of what waits in the store is fetched.
-const LOW: usize = 64;
 /// One of so many that are on their way may be of the backlog: what is new does not stand behind a crowd.
 const SHARE: usize = 4;
 
@@ -138,11 +138,6 @@ impl Queue {
         }
     }
 
-    /// Numbers begin here: those of what an earlier run left in the store are lower.
-    pub(super) fn begin_with(&mut self, number: Number) {
-        self.last = self.last.max(number);
-    }
-
     pub(super) fn is_connected(&self) -> bool {
         self.connected
     }
@@ -153,14 +148,6 @@ impl Queue {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
-    }
-
-    /// How much of what waits or is on its way is in the store too.
-    pub(super) fn kept(&self) -> usize {
-        let waiting = self.live.values().chain(self.backlog.values());
-        let flying = self.in_flight.values();
-        let flying = flying.filter(|flight| matches!(flight, Flight::State(State { is_kept: true, .. })));
-        waiting.filter(|state| state.is_kept).count() + flying.count()
     }
 
     /// Whether there is something that can go now.
@@ -241,71 +228,6 @@ impl Queue {
         Some((number, topic))
     }
 
-    /// The store has what was just given with this number.
-    pub(super) fn keep(&mut self, number: Number) {
-        if let Some(state) = self.live.get_mut(&number) {
-            state.is_kept = true;
-        } else if let Some(state) = self.backlog.remove(&number) {
-            self.leave(number, &state);
-        }
-    }
-
-    /// Leaves what waits to the store.
-    fn leave(&mut self, number: Number, state: &State) {
-        if let Some(entity) = self.entities.get_mut(&state.topic) {
-            entity.waiting.remove(&number);
-        }
-        self.tidy(&state.topic);
-    }
-
-    /// What shall be fetched from the store, if anything shall.
-    pub(super) fn want(&mut self) -> Option<Want> {
-        let is_low = self.connected && self.backlog.len() < LOW;
-        let want = self.wanted.filter(|_| is_low && !self.is_asked)?;
-        self.is_asked = true;
-        Some(want)
-    }
-
-    /// Takes what was fetched with this ticket, the oldest first; nothing means that there is nothing more.
-    pub(super) fn refill(&mut self, ticket: u64, samples: Vec<Sample>, needs: impl Fn(Number) -> bool) {
-        let Some(want) = self.wanted.as_mut().filter(|want| want.ticket == ticket) else { return };
-        self.is_asked = false;
-        match samples.last() {
-            Some(last) => want.after = last.number,
-            None => {
-                self.wanted = None;
-                let newest: Vec<_> =
-                    self.silent.iter().filter_map(|(topic, last)| Some((topic.clone(), last.clone()?))).collect();
-                for (topic, payload) in newest {
-                    self.state(&topic, payload, Store::Latest);
-                }
-            }
-        }
-        for Sample { number, topic, payload, is_event, .. } in samples {
-            let is_here = self.live.contains_key(&number) || self.in_flight.contains_key(&number);
-            if let Some(newest) = self.silent.get_mut(&topic).filter(|_| !is_event) {
-                *newest = Some(payload.clone());
-            }
-            if is_here || self.backlog.contains_key(&number) || !needs(number) {
-                continue;
-            }
-            let topic = self.entities.get_key_value(&topic).map_or(topic, |(known, _)| known.clone());
-            let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity::new(Store::All));
-            entity.waiting.insert(number);
-            self.backlog.insert(number, State { topic, payload, is_event, is_kept: true, is_late: false });
-        }
-    }
-
-    /// An entity that has states. Until it gives one, the topic shall have the newest that an earlier run left in the store.
-    pub(super) fn expect(&mut self, topic: &str) {
-        self.silent.insert(topic.into(), None);
-    }
-
-    /// What the store needs no more since this was asked last.
-    pub(super) fn released(&mut self) -> Vec<Number> {
-        std::mem::take(&mut self.released)
-    }
-
     /// A number for what an entity gives, and its topic; `None` if it is not taken.
     fn entity(&mut self, topic: &str, store: Store) -> Option<(Number, Arc<str>)> {
         if !is_topic_name(topic) {
@@ -365,19 +287,16 @@ impl Queue {
         self.want_from(0, self.last);
     }
 
-    fn want_from(&mut self, after: Number, upto: Number) {
-        self.ticket += 1;
-        self.is_asked = false;
-        self.wanted = Some(Want { ticket: self.ticket, after, upto });
-    }
-
     /// States that were to go to their own topics are history now, but for the newest of each entity.
     pub(super) fn disconnected(&mut self) {
         self.connected = false;
         self.wanted = None;
         self.known.clear();
-        for (number, state) in self.backlog.extract_if(.., |_, state| state.is_kept).collect::<Vec<_>>() {
-            self.leave(number, &state);
+        let kept: Vec<_> = self.backlog.iter().filter(|(_, state)| state.is_kept).map(|(number, _)| *number).collect();
+        for number in kept {
+            if let Some(state) = self.backlog.remove(&number) {
+                self.leave(number, &state);
+            }
         }
         for (number, state) in std::mem::take(&mut self.live) {
             let Some(entity) = self.entities.get_mut(&state.topic) else { continue };

@@ -56,7 +56,7 @@ impl Stand {
     /// As the end of a process ends it: the lock goes, and nothing else is done.
     fn kill(self) -> TempDir {
         let Self { folder, shelf, .. } = self;
-        std::mem::swap(&mut shelf.shared.lock().journal, &mut Journal::open(None));
+        shelf.shared.lock().journal = Journal::open(None);
         shelf.shared.lock().is_ending = true;
         let ended = shelf.shared.lock().ended.take().unwrap();
         shelf.shared.changed.notify_one();

@@ -1,4 +1,6 @@
+use super::kept::LOW;
 use super::*;
+use crate::store::Sample;
 use proptest::prelude::*;
 
 fn queue(limits: Limits) -> Queue {
