@@ -11,6 +11,7 @@ pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Con
     Config {
         agent: "greenhouse".into(),
         watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),

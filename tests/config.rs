@@ -6,6 +6,7 @@ use halyard::acting::gate::{Heartbeat, Rate};
 use halyard::config::{At, Board, Config, HardwareWatchdog, Initial, LineName, Source, Store, load, parse};
 use halyard::mqtt::Protocol;
 use halyard::sensing::filter::Filter;
+use halyard::store::Bounds;
 use halyard_drivers::port::Pull;
 use halyard_drivers::{DRIVERS, Value};
 use proptest::collection::vec;
@@ -90,7 +91,7 @@ fn the_example() {
 #[test]
 fn all_that_can_be_written() {
     let text = "
-agent: { id: greenhouse, watchdog: /dev/watchdog, watchdog_timeout: 10s }
+agent: { id: greenhouse, store: { size: 128MB, age: 30d }, watchdog: /dev/watchdog, watchdog_timeout: 10s }
 board: raspberry-pi
 broker: { listen: '[::1]:1884' }
 mqtt:
@@ -140,6 +141,7 @@ actuators:
         ("greenhouse", Board::RaspberryPi, "home/halyard")
     );
     assert_eq!((config.broker, config.discovery), ("[::1]:1884".parse().ok(), None));
+    assert_eq!(config.store, Bounds { size: 128_000_000, age: Duration::from_secs(30 * 86_400) });
     let mqtt = &config.mqtt;
     assert_eq!(mqtt.urls, ["mqtts://one:8883", "mqtts://[::1]:8883", "mqtts://two:8884"]);
     assert_eq!((mqtt.client_id.as_str(), mqtt.username.as_deref()), ("me", Some("greenhouse")));
@@ -182,6 +184,7 @@ fn what_is_not_written() {
          actuators: [ { id: b, driver: switch, line: B } ]",
     );
     assert_eq!((config.board, config.broker, config.base.as_str()), (Board::Auto, None, "halyard"));
+    assert_eq!(config.store, Bounds { size: 64_000_000, age: Duration::from_secs(7 * 86_400) });
     assert_eq!(config.discovery.as_deref(), Some("homeassistant"));
     assert_eq!(config.mqtt.urls, ["mqtt://127.0.0.1:1883"]);
     assert_eq!((config.mqtt.client_id.as_str(), config.mqtt.protocol), ("halyard-test", Protocol::V5));

@@ -4,8 +4,10 @@ use super::values::{Id, Listen, RESERVED, Url, is_id};
 use super::{HardwareWatchdog, written};
 use crate::mqtt::message::Secret;
 use crate::mqtt::{Protocol, Settings};
+use crate::store::Bounds;
 use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ const LOCAL_BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 const WATCHDOG: Duration = Duration::from_secs(15);
 const SHORTEST_WATCHDOG: Duration = Duration::from_secs(1);
 const LONGEST_WATCHDOG: Duration = Duration::from_secs(3600);
+/// Bounds of what waits on disk: bytes, and how long.
+const SIZE: RangeInclusive<u64> = 1_000_000..=64_000_000_000;
+const AGE_MIN: Duration = Duration::from_secs(60);
 
 /// The agent's id: as written, or the host's name. `root` is the file.
 pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<Problem>) -> Option<String> {
@@ -57,6 +62,23 @@ pub fn watchdog(agent: Option<&written::Agent>, problems: &mut Vec<Problem>) -> 
     }
     let timeout = agent.watchdog_timeout.as_ref().map_or(WATCHDOG, |timeout| timeout.0);
     Some(HardwareWatchdog { path: PathBuf::from(&path.value), timeout })
+}
+
+/// Bounds of what waits on disk.
+pub fn bounds(written: Option<written::Bounds>, problems: &mut Vec<Problem>) -> Bounds {
+    let written::Bounds { size, age } = written.unwrap_or_default();
+    let usual = Bounds::default();
+    if let Some(size) = &size
+        && !SIZE.contains(&size.value.0)
+    {
+        problems.push(Problem::new(size.place, "`size` must be from 1MB to 64GB"));
+    }
+    if let Some(age) = &age
+        && age.value.0 < AGE_MIN
+    {
+        problems.push(Problem::new(age.place, format!("`age` must be from 1m to 3650d, not `{}`", age.value)));
+    }
+    Bounds { size: size.map_or(usual.size, |size| size.value.0), age: age.map_or(usual.age, |age| age.value.0) }
 }
 
 /// Reports an id that is a topic of the agent itself.

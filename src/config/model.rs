@@ -3,6 +3,7 @@
 use crate::acting::gate::{Heartbeat, Rate};
 use crate::mqtt::Settings;
 use crate::sensing::filter::Filter;
+use crate::store::Bounds;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub struct Config {
     pub agent: String,
     /// The machine's watchdog, if the agent shall feed it.
     pub watchdog: Option<HardwareWatchdog>,
+    /// Bounds of what waits on disk for the broker.
+    pub store: Bounds,
     /// What the hardware is reached through.
     pub board: Board,
     /// Where the embedded broker listens, if there shall be one.
@@ -234,7 +237,7 @@ impl fmt::Display for LineName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// Every one is kept, within bounds, and delivered on `backlog`. The default of edge inputs.
+    /// Every one is kept, on disk and within bounds, and delivered on `backlog`. The default of edge inputs.
     All,
     /// Only the newest is kept. The default of sampled sensors.
     Latest,

@@ -23,6 +23,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
     let watchdog = connection::watchdog(file.agent.as_ref(), problems);
+    let store = connection::bounds(file.agent.and_then(|agent| agent.store), problems);
     let broker = file.broker.map(|broker| broker.listen.0);
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
@@ -45,6 +46,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let mut config = Config {
         agent: agent?,
         watchdog,
+        store,
         board,
         broker,
         mqtt: settings,

@@ -1,7 +1,7 @@
 //! What the file says: its keys with their types and meaning. The JSON Schema comes from here too.
 
 use super::model::{Board, Store};
-use super::values::{Discovery, Id, Listen, Setting, Start, TopicPrefix, Url, Version};
+use super::values::{Discovery, Id, Listen, Setting, Size, Start, TopicPrefix, Url, Version};
 use halyard_drivers::options::{OneOrMany, Placed, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -40,6 +40,18 @@ pub struct Agent {
     pub watchdog: Option<Placed<String>>,
     /// After how long, 1s to 1h; not all parts can count so far. Default: 15s.
     pub watchdog_timeout: Option<Placed<Span>>,
+    /// Bounds of what waits on disk for the broker, of sensors with `store: all`. When they are reached, the oldest is dropped.
+    pub store: Option<Bounds>,
+}
+
+/// The keys below `store` of the agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Size on disk, 1MB to 64GB. Default: 64MB.
+    pub size: Option<Placed<Size>>,
+    /// How long a state may wait, 1m to 3650d. Default: 7d.
+    pub age: Option<Placed<Span>>,
 }
 
 /// The keys below `broker`.
@@ -94,7 +106,8 @@ pub struct Sensor {
     pub name: Option<String>,
     /// Interval from sample to sample, 10ms to 24h; of parts that talk by themselves, the shortest one. Default: 10s.
     pub every: Option<Placed<Span>>,
-    /// What becomes of states while the broker is away. Default: `latest`, of edge inputs `all`.
+    /// What becomes of states while the broker is away: `all` of them wait, on disk, the `latest` in memory, or `none`. Default:
+    /// `latest`, of edge inputs `all`.
     pub store: Option<Store>,
 }
 

@@ -185,6 +185,9 @@ impl Link {
                 Phase::Waiting(at) => Some(at),
                 Phase::Connecting | Phase::Connected => None,
             };
+            if self.stop.is_none() {
+                state.fetch();
+            }
             let held_until = state.held_until.filter(|until| *until > now);
             if held_until.is_none() && state.queue.is_ready() {
                 return Task::Publish;
@@ -330,10 +333,10 @@ impl Link {
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);
             }
-            (Operation::Publish(number, _), Ok(())) => self.shared.lock().queue.delivered(number),
+            (Operation::Publish(number, _), Ok(())) => self.shared.lock().delivered(number),
             (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
                 warn!("the broker refuses a message on {}: {reason}", token.message().topic());
-                self.shared.lock().queue.refused(number);
+                self.shared.lock().refused(number);
             }
             (Operation::Publish(number, _), Err(error)) => {
                 debug!("a message is sent again: {error}");

@@ -207,6 +207,7 @@ fn configured_parts_are_where_they_are_configured() {
     let config = Config {
         agent: "agent".to_owned(),
         watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),
