@@ -19,4 +19,5 @@ mod agent {
     mod stand;
     mod systemd;
     mod topics;
+    mod trouble;
 }

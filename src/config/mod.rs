@@ -101,7 +101,7 @@ fn report(name: &str, document: &Document<'_>, mut problems: Vec<Problem>) -> Re
 }
 
 /// An error of the operating system without its number: `No such file or directory`.
-fn os_error(error: &std::io::Error) -> String {
+pub(crate) fn os_error(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((text, _)) => text.to_owned(),

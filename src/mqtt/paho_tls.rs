@@ -1,21 +1,7 @@
-//! Why a TLS handshake failed, which the bundled paho.mqtt.c (1.3.16) keeps to itself.
-//!
-//! Whoever asks it to connect hears "TCP/TLS connect failure" and no more, whether the broker is away or its certificate
-//! is not to be trusted. `build.rs` makes the linker send the library's handshakes here, as it does for
-//! [`paho_fix`](super::paho_fix); what OpenSSL knows of a failed one is kept until it is asked for.
+//! Why a TLS handshake failed: what OpenSSL knows of it, for [`paho_why`](super::paho_why).
 
-use std::collections::BTreeMap;
+use super::paho_why;
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
-use std::sync::{Mutex, PoisonError};
-
-/// By the broker's address as the library knows it, `host:port`.
-static FAILURES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-
-/// Why the last handshake with the broker at this URL failed; `None` when it did not come to one. Asking forgets it.
-pub fn take_failure(url: &str) -> Option<String> {
-    let address = url.split_once("://").map_or(url, |(_, address)| address);
-    FAILURES.lock().unwrap_or_else(PoisonError::into_inner).remove(address)
-}
 
 const DONE: c_int = 1; // SSLSocket_connect of SSLSocket.c
 const TCPSOCKET_INTERRUPTED: c_int = -22; // Socket.h
@@ -57,7 +43,7 @@ unsafe extern "C" fn __wrap_SSLSocket_connect(
     if result != DONE && result != TCPSOCKET_INTERRUPTED {
         // SAFETY: as above, and the handshake has just failed on this thread.
         let (address, why) = unsafe { (CStr::from_ptr(address).to_string_lossy().into_owned(), reason(ssl)) };
-        FAILURES.lock().unwrap_or_else(PoisonError::into_inner).insert(address, why);
+        paho_why::note(address, why);
     }
     result
 }

@@ -31,6 +31,8 @@ pub(super) type Number = u64;
 pub(super) struct Queue {
     limits: Limits,
     connected: bool,
+    /// Messages that may be on their way on this connection.
+    most_in_flight: usize,
     last: Number,
     messages: BTreeMap<Number, Outgoing>,
     /// States for their own topics.
@@ -91,6 +93,7 @@ impl Queue {
         Self {
             limits,
             connected: false,
+            most_in_flight: limits.in_flight,
             last: 0,
             messages: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -114,9 +117,14 @@ impl Queue {
         self.in_flight.len()
     }
 
+    /// What the broker allows to be on its way on this connection.
+    pub(super) fn allow(&mut self, in_flight: usize) {
+        self.most_in_flight = in_flight.min(self.limits.in_flight);
+    }
+
     /// Whether there is something that can go now.
     pub(super) fn is_ready(&self) -> bool {
-        self.connected && self.in_flight.len() < self.limits.in_flight && self.depth() > 0
+        self.connected && self.in_flight.len() < self.most_in_flight && self.depth() > 0
     }
 
     /// Takes a message.
@@ -246,7 +254,7 @@ impl Queue {
 
     /// What shall go now: messages and states in the order in which they came, and the backlog when nothing else waits.
     pub(super) fn next(&mut self) -> Option<(Number, Outgoing)> {
-        if !self.connected || self.in_flight.len() >= self.limits.in_flight {
+        if !self.connected || self.in_flight.len() >= self.most_in_flight {
             return None;
         }
         let message = self.messages.first_key_value().map(|(number, _)| *number);
