@@ -7,6 +7,7 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,--wrap=Socket_new");
     if std::env::var_os("CARGO_FEATURE_TLS").is_some() {
         println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_connect");
+        println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_setSocketForSSL");
     }
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -6,8 +6,8 @@ use super::outbox::{Outbox, Shared, Signal};
 use super::{paho_fix, words};
 use bytes::Bytes;
 use paho_mqtt::{
-    AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5, Message,
-    Properties, PropertyCode, ReasonCode,
+    AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5, Message, Properties,
+    PropertyCode, ReasonCode,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -46,6 +46,16 @@ pub enum Error {
     /// `mqtts://` without TLS.
     #[error("this halyard was built without TLS (cargo feature `tls`), so it cannot connect to mqtts://")]
     NoTls,
+    /// A file that TLS needs.
+    #[error("cannot read {path} (`{key}`): {why}")]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// A topic that cannot be one.
     #[error("{0:?} is not a topic")]
     Topic(String),
@@ -116,7 +126,11 @@ impl Client {
                 (settings.clone(), shared.clone(), refused.clone(), events.clone());
             let shortcut = Arc::new(shortcut);
             Box::new(move |probe| {
-                if probe { bare_client(&settings, "-probe") } else { library_client(&settings, &shared, &refused, &events, &shortcut) }
+                if probe {
+                    bare_client(&settings, "-probe")
+                } else {
+                    library_client(&settings, &shared, &refused, &events, &shortcut)
+                }
             })
         };
         let (end, ended) = oneshot::channel();
@@ -258,6 +272,7 @@ fn make_options(settings: &Settings, will_topic: Option<&str>) -> Result<MakeOpt
     connect_options(settings)?;
     let (settings, will_topic) = (settings.clone(), will_topic.map(ToOwned::to_owned));
     Ok(Box::new(move |url, fresh, will| {
+        check_files(&settings)?;
         let mut options = connect_options(&settings)?;
         options.server_uris(&[url]);
         match settings.protocol {
@@ -269,6 +284,19 @@ fn make_options(settings: &Settings, will_topic: Option<&str>) -> Result<MakeOpt
         }
         Ok(options.finalize())
     }))
+}
+
+/// The library would only say that it does not work.
+fn check_files(settings: &Settings) -> Result<(), Error> {
+    for (key, file) in [("ca", &settings.ca), ("cert", &settings.certificate), ("key", &settings.key)] {
+        if let Some(file) = file
+            && let Err(error) = std::fs::File::open(file)
+        {
+            let why = crate::config::os_error(&error);
+            return Err(Error::File { key, path: file.display().to_string(), why });
+        }
+    }
+    Ok(())
 }
 
 /// All but the broker's URL, the last will, and whether the session shall go on.

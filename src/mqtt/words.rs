@@ -17,7 +17,8 @@ pub(super) fn reason(reason: ReasonCode, properties: &Properties) -> String {
     };
     let text = |code| properties.get_string(code).map(|text| shown(&text)).filter(|text| !text.is_empty());
     let said = text(PropertyCode::ReasonString).map_or_else(String::new, |text| format!(" ({text})"));
-    let other = text(PropertyCode::ServerReference).map_or_else(String::new, |text| format!("; it names {text} instead"));
+    let other =
+        text(PropertyCode::ServerReference).map_or_else(String::new, |text| format!("; it names {text} instead"));
     format!("{code}{said}{other}")
 }
 
@@ -37,8 +38,8 @@ pub(super) fn refusal(url: &str, error: &Error) -> String {
     }
 }
 
-/// A text of the broker's for one line of a log.
-fn shown(text: &str) -> String {
+/// A text of the other side's for one line of a log.
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
