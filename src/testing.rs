@@ -31,7 +31,7 @@ pub fn sensor(id: &str, source: Source) -> SensorConfig {
         source,
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }
 
@@ -48,6 +48,6 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         safe_after: None,
         max_on: None,
         interlock: Vec::new(),
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }

@@ -16,6 +16,7 @@ mod agent {
     mod reload;
     mod requests;
     mod safety;
+    mod secrets;
     mod stand;
     mod systemd;
     mod topics;

@@ -22,7 +22,8 @@ mod written;
 mod yaml;
 
 pub use model::{
-    ActuatorConfig, At, Board, Config, ExpanderConfig, Initial, LineName, Link, PwmName, SensorConfig, Source, Store,
+    ActuatorConfig, At, Board, BrokerUser, Config, EmbeddedBroker, ExpanderConfig, Fingerprint, Initial, LineName,
+    Link, PwmName, SensorConfig, Source, Store,
 };
 pub use report::{Finding, Position, Report};
 pub use values::is_id;

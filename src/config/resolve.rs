@@ -22,12 +22,13 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let file: written::File = read_rest(root, problems).unwrap_or_default();
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
-    let broker = file.broker.map(|broker| broker.listen.0);
+    let broker = file.broker.map(|broker| connection::embedded(broker, problems));
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
-    let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+    let id = agent.as_deref().unwrap_or_default();
+    let settings = connection::settings(mqtt, id, broker.as_ref(), root.get("mqtt"), problems);
 
     let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
     // Before those that are connected to them.
@@ -59,14 +60,14 @@ impl Config {
     /// Whatever is on an expander has to be opened anew when that changes.
     fn follow_expanders(&mut self) {
         let fingerprints: BTreeMap<_, _> =
-            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.as_str())).collect();
+            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.0.as_str())).collect();
         let of =
             |at: &At| at.expanders().into_iter().filter_map(|id| fingerprints.get(id)).copied().collect::<String>();
         for sensor in &mut self.sensors {
-            sensor.fingerprint += &of(&sensor.at);
+            sensor.fingerprint.0 += &of(&sensor.at);
         }
         for actuator in &mut self.actuators {
-            actuator.fingerprint += &of(&actuator.at);
+            actuator.fingerprint.0 += &of(&actuator.at);
         }
     }
 }

@@ -59,6 +59,11 @@ impl Program {
         Self { process, folder, log }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The configuration's file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("config.yaml")
