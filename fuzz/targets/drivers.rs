@@ -5,7 +5,7 @@
 
 use halyard_drivers::port::{I2cPort, SpiPort, Wire};
 use halyard_drivers::sim::{I2cBus, I2cPart, Nack, Part, SharedPart, SpiPart, SpiSlot};
-use halyard_drivers::{Attachment, Channel, DRIVERS, Sample, Sensor, SensorSpec, Spec};
+use halyard_drivers::{Attachment, Channel, DRIVERS, Sample, Sensor, SensorSpec, Spec, Value};
 use std::sync::Arc;
 
 /// The first byte chooses a driver on a serial port, the second the length of the pieces in which the rest comes.
@@ -78,7 +78,7 @@ fn sample(spec: &Arc<dyn SensorSpec>, sensor: &mut dyn Sensor) {
 /// Numbers are within the range of their channel.
 fn check(channels: &[Channel], sample: &Sample) {
     for (value, channel) in sample.values().iter().zip(channels) {
-        let Some(number) = value.as_ref().and_then(|value| value.number()) else { continue };
+        let Some(number) = value.as_ref().and_then(Value::number) else { continue };
         let within = channel.range.as_ref().is_none_or(|range| range.contains(&number));
         assert!(number.is_finite() && within, "{} is {number}", channel.name);
     }
