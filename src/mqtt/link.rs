@@ -9,14 +9,18 @@
 //! overtake each other. So everything that is not acknowledged goes back into the queue when a connection breaks, to its
 //! old place. The session at the broker lives on all the same, for what others send meanwhile.
 
+mod back;
+
 use super::client::{CONNECT_TIMEOUT, Error};
 use super::grants::Grants;
 use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
+use super::way::{Way, Will};
 use super::words;
+use back::LookBack;
 use paho_mqtt::{
-    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptions, DisconnectOptionsBuilder, Message, MessageBuilder,
-    Properties, PropertyCode, QoS, ReasonCode, Token,
+    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptions, DisconnectOptionsBuilder, Properties, PropertyCode,
+    QoS, ReasonCode, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
@@ -41,36 +45,6 @@ const GOODBYE: Duration = Duration::from_millis(500);
 const SHORT: Duration = Duration::from_secs(5);
 const FEW: u32 = 3;
 const PAUSE_OF_SHORT: Duration = Duration::from_secs(4);
-/// While connected to a later broker of the list, how often the ones before are tried: at first, and at last.
-const FIRST_LOOK_BACK: Duration = Duration::from_secs(10);
-const LONGEST_LOOK_BACK: Duration = Duration::from_secs(300);
-
-/// One of the brokers, and what it is to say when we are gone.
-struct Way {
-    url: String,
-    will: Will,
-}
-
-/// How a last will is published.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Will {
-    qos: QoS,
-    retained: bool,
-}
-
-impl Will {
-    fn fit(&mut self, grants: Grants) {
-        self.retained &= grants.retain;
-        if grants.qos == 0 {
-            self.qos = QoS::AtMostOnce;
-        }
-    }
-
-    pub(super) fn message(self, topic: &str, text: &str) -> Message {
-        MessageBuilder::new().topic(topic).payload(text).qos(self.qos).retained(self.retained).finalize()
-    }
-}
-
 /// Makes options to connect to this URL, with a new session or the one there was, and with a last will.
 pub(super) type MakeOptions = Box<dyn Fn(&str, bool, Option<Will>) -> Result<ConnectOptions, Error> + Send>;
 
@@ -116,22 +90,6 @@ pub(super) struct Link {
     untold: Option<Event>,
     overrun_logged: Option<Instant>,
     stop: Option<Instant>,
-}
-
-/// When an earlier broker of the list is tried next, which one, and the pause after that.
-struct LookBack {
-    at: Option<Instant>,
-    way: usize,
-    pause: Duration,
-}
-
-impl LookBack {
-    const NONE: Self = Self { at: None, way: 0, pause: FIRST_LOOK_BACK };
-
-    fn plan(&mut self) {
-        self.at = Some(Instant::now() + jitter(self.pause));
-        self.pause = (self.pause * 2).min(LONGEST_LOOK_BACK);
-    }
 }
 
 enum Phase {
@@ -182,14 +140,13 @@ impl Link {
         shared: Arc<Shared>,
         events: mpsc::Sender<Event>,
     ) -> paho_mqtt::Result<Self> {
-        let will = Will { qos: QoS::AtLeastOnce, retained: true };
         Ok(Self {
             client: make_client(false)?,
             make_client,
             make_options,
             client_id: settings.client_id.clone(),
             protocol: settings.protocol,
-            ways: settings.urls.iter().map(|url| Way { url: url.clone(), will }).collect(),
+            ways: settings.urls.iter().map(|url| Way::new(url)).collect(),
             session: settings.session,
             will_topic: will_topic.map(ToOwned::to_owned),
             subscriptions: subscriptions.into_iter().collect(),
@@ -289,6 +246,7 @@ impl Link {
                 self.lose();
             }
             Signal::Lost => self.lose(),
+            Signal::Reached { way, is_there } => self.reached(way, is_there),
             Signal::Overrun => {
                 if self.overrun_logged.is_none_or(|at| at.elapsed() > LONGEST_PAUSE) {
                     self.overrun_logged = Some(Instant::now());
@@ -335,6 +293,7 @@ impl Link {
         if !grants.retain {
             warn!("the broker keeps no messages: who comes later sees a state when it is published again");
         }
+        self.taken_over = false;
         self.connected_at = Instant::now();
         self.look_back = LookBack::NONE;
         if self.way > 0 {
@@ -437,21 +396,7 @@ impl Link {
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);
             }
-            (Operation::LookBack { client, way, .. }, Ok(_)) => {
-                // Either way it is gone then.
-                let _ = client.disconnect(self.farewell()).wait_for(GOODBYE);
-                drop(client);
-                if matches!(self.phase, Phase::Connected) && way < self.way && self.stop.is_none() {
-                    self.go_back(way);
-                }
-            }
-            (Operation::LookBack { way, .. }, Err(error)) => {
-                let url = &self.ways[way].url;
-                debug!("not back to {url} yet: {}", words::refusal(url, &error));
-                if matches!(self.phase, Phase::Connected) && self.way > 0 {
-                    self.look_back.plan();
-                }
-            }
+            (Operation::LookBack { client, way, .. }, result) => self.looked_back(&client, way, result.err()),
             (Operation::Publish(number, _), Ok(_)) => self.shared.lock().queue.delivered(number),
             (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
                 warn!("the broker refuses a message on {}: {reason}", token.message().topic());
@@ -492,37 +437,6 @@ impl Link {
             self.pause = PAUSE_OF_SHORT;
         }
         self.try_again(why);
-    }
-
-    /// Leaves the broker that we are connected to for an earlier one.
-    fn go_back(&mut self, way: usize) {
-        let (from, to) = (self.ways[self.way].url.clone(), self.ways[way].url.clone());
-        self.shared.line().close();
-        self.say_goodbye();
-        if self.leave() {
-            info!("leaving {from}: {to} is back");
-            self.lost = None;
-            self.way = way;
-            self.phase = Phase::Waiting(Instant::now());
-            self.tell(Event::Disconnected { why: format!("{to} is back") });
-        }
-    }
-
-    /// Tries whether an earlier broker lets us in, under another name: it may be the same one to which we are connected.
-    fn look_back(&mut self) {
-        self.look_back.at = None;
-        let way = self.look_back.way % self.way.max(1);
-        self.look_back.way = way + 1;
-        let begin = || -> Result<_, Error> {
-            let options = (self.make_options)(&self.ways[way].url, true, None)?;
-            let client = (self.make_client)(true)?;
-            let token = client.connect(options);
-            Ok(Operation::LookBack { client, way, token })
-        };
-        match begin() {
-            Ok(operation) => self.start(operation),
-            Err(error) => warn!("no way back to {}: {error}", self.ways[way].url),
-        }
     }
 
     /// Ends the connection here; the next one has a client of its own. Whether it worked.

@@ -13,6 +13,7 @@ mod paho_tls;
 mod paho_why;
 mod queue;
 pub mod topics;
+mod way;
 mod words;
 
 pub use client::{Client, Error, Shortcut};

@@ -178,6 +178,8 @@ pub(super) enum Signal {
     Closing { why: String, taken_over: bool },
     /// The connection is lost.
     Lost,
+    /// Whether this broker of the list accepts connections.
+    Reached { way: usize, is_there: bool },
     /// Messages from the broker were refused: nobody took those before them.
     Overrun,
     /// Subscribe to these filters with these qualities of service, now and on every connect.
