@@ -31,8 +31,17 @@ pub(super) fn refusal(url: &str, error: &Error) -> String {
         Error::ConnectReturn(code) => code.to_string(),
         error => noted.unwrap_or_else(|| match error {
             Error::TcpConnectTimeout => format!("no answer within {CONNECT_TIMEOUT:?}: is there an MQTT broker?"),
+            Error::SocketError(_) => "the connection broke while it was made".to_owned(),
             Error::TcpTlsConnectFailure => "nobody accepts a connection there".to_owned(),
-            Error::TcpConnectCompletionFailure => "it hung up before it answered: is it an MQTT broker?".to_owned(),
+            Error::TcpConnectCompletionFailure => {
+                // With TLS 1.3 this is also how a broker refuses the certificate that it got, or the lack of one.
+                let what = if url.starts_with("mqtts://") {
+                    "does it want a certificate of ours"
+                } else {
+                    "is it an MQTT broker"
+                };
+                format!("it hung up before it answered: {what}?")
+            }
             error => error.to_string(),
         }),
     }
