@@ -34,7 +34,7 @@ pub fn sensor(id: &str, source: Source) -> SensorConfig {
         source,
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }
 
@@ -55,6 +55,6 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         dead_time: Duration::ZERO,
         heartbeat: None,
         rate: None,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }

@@ -17,7 +17,9 @@ mod agent {
     mod reload;
     mod requests;
     mod safety;
+    mod secrets;
     mod stand;
     mod systemd;
     mod topics;
+    mod trouble;
 }

@@ -81,6 +81,9 @@ pub mod ultrasonic;
 pub mod veml7700;
 pub mod vl53l0x;
 
+// The fuzz targets know it by this name.
+#[cfg(test)]
+extern crate self as halyard_drivers;
 #[cfg(test)]
 mod tests;
 

@@ -227,7 +227,7 @@ impl PwmOutput for PwmPort {
     }
 }
 
-/// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
+/// Waits on the worker's thread, with no bus locked. In the tests of this crate, and for a fuzzer, it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delay;
@@ -235,9 +235,9 @@ pub struct Delay;
 impl delay::DelayNs for Delay {
     fn delay_ns(&mut self, ns: u32) {
         let time = Duration::from_nanos(u64::from(ns));
-        #[cfg(not(test))]
+        #[cfg(not(any(test, fuzzing)))]
         std::thread::sleep(time);
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         crate::sim::clock::pass(time);
     }
 }

@@ -31,6 +31,9 @@ use tracing::{debug, error, info};
 
 /// Longest time that somebody waits for an actuator which is removed to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
+/// What waits to be told at most, before more commands are read: far more answers than are kept for the broker. Then they come
+/// faster than anybody could hear of them.
+const MOST_NEWS: usize = 10_000;
 /// The timer looks at least this often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -59,9 +62,12 @@ impl Acting {
     }
 
     /// A command from the broker. May be called from any thread, callbacks too: it waits for nothing, refuses a flood, and
-    /// leaves it to others to tell.
+    /// leaves it to others to tell. Of more than can be told, nothing is read.
     pub fn command(&self, actuator: &str, message: Incoming) {
         let (now, wall) = (Instant::now(), SystemTime::now());
+        if self.shared.lock().news.len() >= MOST_NEWS {
+            return;
+        }
         let command = command::parse(&message.payload, wall);
         let route = message.response_topic.map(|topic| (topic, message.correlation));
         let _runtime = self.shared.runtime.enter();

@@ -198,7 +198,7 @@ pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Probl
         }
         config.interlock.sort();
         // Another's stanza may have changed this one's interlocks.
-        config.fingerprint = format!("{} interlock {}", config.fingerprint, config.interlock.join(" "));
+        config.fingerprint.0 += &format!(" interlock {}", config.interlock.join(" "));
     }
 }
 

@@ -1,8 +1,9 @@
 //! The agent's id and the way to the broker.
 
+use super::HardwareWatchdog;
+use super::model::{BrokerUser, EmbeddedBroker};
 use super::values::{Id, Listen, RESERVED, Url, is_id};
-use super::{HardwareWatchdog, written};
-use crate::mqtt::message::Secret;
+use super::written::{self, User};
 use crate::mqtt::{Protocol, Settings};
 use crate::store::Bounds;
 use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
@@ -112,19 +113,49 @@ pub fn page(listen: &Placed<Listen>, problems: &mut Vec<Problem>) -> Option<Sock
     None
 }
 
-/// The way to the broker. `agent` is the agent's id, `listen` where the embedded broker listens.
+/// The embedded broker.
+pub fn embedded(broker: written::Broker, problems: &mut Vec<Problem>) -> EmbeddedBroker {
+    let mut users: Vec<BrokerUser> = Vec::new();
+    for User { name, password } in broker.users.into_iter().flat_map(|users| users.0) {
+        if name.is_empty() || name.len() > 128 || name.contains(char::is_control) {
+            let message = format!("`name` must be 1 to 128 bytes without control characters, not {}", name.shown());
+            problems.push(Problem::new(name.place, message));
+        } else if users.iter().any(|user| user.name == name.value) {
+            problems.push(Problem::new(name.place, format!("there is a user {} already", name.shown())));
+        }
+        if password.0.is_empty() {
+            problems.push(Problem::new(password.place, "`password` must not be empty"));
+        }
+        users.push(BrokerUser { name: name.value, password: password.value });
+    }
+    let settings = EmbeddedBroker { listen: broker.listen.value.0, users };
+    if !settings.is_guarded() {
+        let message = "`listen` opens the broker to the network: that takes `users`, as in `users: [ { name: phone, \
+                       password: { file: PATH } } ]`, or else a loopback address such as `127.0.0.1:1883`";
+        problems.push(Problem::new(broker.listen.place, message));
+    }
+    settings
+}
+
+/// The way to the broker. `agent` is the agent's id, `embedded` the embedded broker: without a `url`, the agent is its first
+/// user.
 pub fn settings(
-    mqtt: written::Mqtt,
+    mut mqtt: written::Mqtt,
     agent: &str,
-    listen: Option<SocketAddr>,
+    embedded: Option<&EmbeddedBroker>,
     node: Option<&Node>,
     problems: &mut Vec<Problem>,
 ) -> Settings {
     let protocol = mqtt.version.map_or(Protocol::V5, |version| version.0);
     let (urls, tls) = match &mqtt.url {
         Some(urls) => urls_of(urls, node, problems),
-        None => (vec![format!("mqtt://{}", reachable(listen.unwrap_or(LOCAL_BROKER)))], false),
+        None => (vec![format!("mqtt://{}", reachable(embedded.map_or(LOCAL_BROKER, |broker| broker.listen)))], false),
     };
+    let mut password = None;
+    if let (None, None, Some(user)) = (&mqtt.url, &mqtt.username, embedded.and_then(|broker| broker.users.first())) {
+        mqtt.username = Some(user.name.clone());
+        password = Some(user.password.clone());
+    }
     for (key, file) in [("ca", &mqtt.ca), ("cert", &mqtt.cert), ("key", &mqtt.key)] {
         if let Some(file) = file
             && !tls
@@ -149,7 +180,7 @@ pub fn settings(
     let path = |file: Option<Placed<String>>| file.map(|file| PathBuf::from(file.value));
     Settings {
         username: mqtt.username,
-        password: mqtt.password.map(|password| Secret(password.value)),
+        password: mqtt.password.map(|password| password.value).or(password),
         protocol,
         ca: path(mqtt.ca),
         certificate: path(mqtt.cert),

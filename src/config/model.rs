@@ -1,7 +1,7 @@
 //! What a configuration means, after everything in it was checked.
 
 use crate::acting::gate::{Heartbeat, Rate};
-use crate::mqtt::Settings;
+use crate::mqtt::{Secret, Settings};
 use crate::sensing::filter::Filter;
 use crate::store::Bounds;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
@@ -22,8 +22,8 @@ pub struct Config {
     pub store: Bounds,
     /// What the hardware is reached through.
     pub board: Board,
-    /// Where the embedded broker listens, if there shall be one.
-    pub broker: Option<SocketAddr>,
+    /// The embedded broker, if there shall be one.
+    pub broker: Option<EmbeddedBroker>,
     /// The way to the broker.
     pub mqtt: Settings,
     /// First topic level: `B` in the topics.
@@ -47,6 +47,38 @@ pub struct HardwareWatchdog {
     pub path: PathBuf,
     /// How long after it was fed last it resets the machine.
     pub timeout: Duration,
+}
+
+/// The embedded broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedBroker {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may use it; without any, whoever can reach it.
+    pub users: Vec<BrokerUser>,
+}
+
+/// A user of the embedded broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUser {
+    /// Name.
+    pub name: String,
+    /// Password.
+    pub password: Secret,
+}
+
+impl EmbeddedBroker {
+    /// One for whoever can reach it.
+    #[must_use]
+    pub fn open(listen: SocketAddr) -> Self {
+        Self { listen, users: Vec::new() }
+    }
+
+    /// Whether nobody but this machine reaches it without a password.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback() || !self.users.is_empty()
+    }
 }
 
 /// Where hardware comes from.
@@ -263,7 +295,17 @@ pub struct SensorConfig {
     /// What becomes of its states while the broker is away.
     pub store: Store,
     /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
+}
+
+/// All that a stanza says as one text, which is never shown: it has the secrets in it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fingerprint(pub(super) String);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
 }
 
 /// How a sensor gives its samples.
@@ -324,7 +366,7 @@ pub struct ActuatorConfig {
     /// How many commands that do not turn it off it takes in a time.
     pub rate: Option<Rate>,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
 }
 
 impl ActuatorConfig {
@@ -351,7 +393,7 @@ pub struct ExpanderConfig {
     /// How often inputs are looked at.
     pub poll: Duration,
     /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
 }
 
 /// What an actuator gets at start.

@@ -24,12 +24,13 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
     let watchdog = connection::watchdog(file.agent.as_ref(), problems);
     let store = connection::bounds(file.agent.and_then(|agent| agent.store), problems);
-    let broker = file.broker.map(|broker| broker.listen.0);
+    let broker = file.broker.map(|broker| connection::embedded(broker, problems));
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
-    let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+    let id = agent.as_deref().unwrap_or_default();
+    let settings = connection::settings(mqtt, id, broker.as_ref(), root.get("mqtt"), problems);
 
     let own_topics = agent.as_ref().map(|agent| format!("{base}/{agent}/"));
     let mut seen =
@@ -65,14 +66,14 @@ impl Config {
     /// Whatever is on an expander has to be opened anew when that changes.
     fn follow_expanders(&mut self) {
         let fingerprints: BTreeMap<_, _> =
-            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.as_str())).collect();
+            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.0.as_str())).collect();
         let of =
             |at: &At| at.expanders().into_iter().filter_map(|id| fingerprints.get(id)).copied().collect::<String>();
         for sensor in &mut self.sensors {
-            sensor.fingerprint += &of(&sensor.at);
+            sensor.fingerprint.0 += &of(&sensor.at);
         }
         for actuator in &mut self.actuators {
-            actuator.fingerprint += &of(&actuator.at);
+            actuator.fingerprint.0 += &of(&actuator.at);
         }
     }
 }

@@ -103,8 +103,14 @@ fn is_topic(text: &str) -> bool {
 }
 
 /// A broker's URL as it is written: a text that may have a password in it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Url(pub String);
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
+}
 
 impl Url {
     /// The URL in full, with its port, and whether it is `mqtts`.

@@ -2,6 +2,7 @@
 
 use super::model::{Board, Store};
 use super::values::{Discovery, Id, Listen, Setting, Size, Start, TopicPrefix, Url, Version};
+use crate::mqtt::Secret;
 use halyard_drivers::options::{OneOrMany, Placed, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -58,8 +59,21 @@ pub struct Bounds {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
-    /// Address and port to listen on: `127.0.0.1:1883`, or `0.0.0.0:1883` for all interfaces.
-    pub listen: Listen,
+    /// Address and port to listen on: `127.0.0.1:1883`, or with `users` also `0.0.0.0:1883`, for all interfaces.
+    pub listen: Placed<Listen>,
+    /// Who may use it. Default, on a loopback address only: everybody on this machine.
+    #[serde(default)]
+    pub users: Option<OneOrMany<User>>,
+}
+
+/// A user of the embedded broker.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Name.
+    pub name: Placed<String>,
+    /// Password: better as `{ file: PATH }` or `{ env: NAME }`.
+    pub password: Placed<Secret>,
 }
 
 /// The keys below `metrics`.
@@ -81,7 +95,7 @@ pub struct Mqtt {
     /// User name.
     pub username: Option<String>,
     /// Password: better as `{ file: PATH }` or `{ env: NAME }`.
-    pub password: Option<Placed<String>>,
+    pub password: Option<Placed<Secret>>,
     /// First topic level. Default: `halyard`.
     pub base: Option<TopicPrefix>,
     /// Version of the protocol. Default: 5.

@@ -270,10 +270,13 @@ pub(super) enum Signal {
     Complete(u64),
     /// What has this number in the queue was published on this connection.
     Published { connection: u64, number: Number, token: DeliveryToken },
-    /// The broker says that it will close the connection, and why.
-    Closing(String),
+    /// The broker says that it will close the connection, and why; whether it does because of another client with our
+    /// identifier.
+    Closing { why: String, taken_over: bool },
     /// The connection is lost.
     Lost,
+    /// Whether this broker of the list accepts connections.
+    Reached { way: usize, is_there: bool },
     /// Messages from the broker were refused: nobody took those before them.
     Overrun,
     /// Subscribe to these filters with these qualities of service, now and on every connect.

@@ -37,6 +37,8 @@ const SHARE: usize = 4;
 pub(super) struct Queue {
     limits: Limits,
     connected: bool,
+    /// Messages that may be on their way on this connection.
+    most_in_flight: usize,
     last: Number,
     messages: BTreeMap<Number, Outgoing>,
     /// States for their own topics.
@@ -121,6 +123,7 @@ impl Queue {
         Self {
             limits,
             connected: false,
+            most_in_flight: limits.in_flight,
             last: 0,
             messages: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -150,16 +153,21 @@ impl Queue {
         self.in_flight.len()
     }
 
+    /// What the broker allows to be on its way on this connection.
+    pub(super) fn allow(&mut self, in_flight: usize) {
+        self.most_in_flight = in_flight.min(self.limits.in_flight);
+    }
+
     /// Whether there is something that can go now.
     pub(super) fn is_ready(&self) -> bool {
         let is_new = !self.messages.is_empty() || !self.live.is_empty();
         self.connected
-            && self.in_flight.len() < self.limits.in_flight
+            && self.in_flight.len() < self.most_in_flight
             && (is_new || (!self.backlog.is_empty() && self.backlog_may_go()))
     }
 
     fn backlog_may_go(&self) -> bool {
-        self.late < (self.limits.in_flight / SHARE).max(1)
+        self.late < (self.most_in_flight / SHARE).max(1)
     }
 
     /// Takes a message.
@@ -318,7 +326,7 @@ impl Queue {
 
     /// What shall go now: messages and states in the order in which they came, and the backlog when nothing else waits.
     pub(super) fn next(&mut self) -> Option<(Number, Outgoing)> {
-        if !self.connected || self.in_flight.len() >= self.limits.in_flight {
+        if !self.connected || self.in_flight.len() >= self.most_in_flight {
             return None;
         }
         let message = self.messages.first_key_value().map(|(number, _)| *number);

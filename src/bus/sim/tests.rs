@@ -197,7 +197,7 @@ fn sensor(at: At, source: Source) -> SensorConfig {
         source,
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }
 
