@@ -2,8 +2,9 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
+use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
+use crate::text::Texts;
 use crate::value::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -28,6 +29,8 @@ pub enum Control {
     /// Where a motor drives a blind, a shutter, an awning or a door, from 0 (closed) to 100 % (open), until it is told to
     /// stop. It is on while it moves.
     Cover,
+    /// A text, which is written or shown. It is never on; its off is the empty text, which writes nothing.
+    Text(Texts),
 }
 
 /// What people take an actuator with a level for.
@@ -54,15 +57,17 @@ impl Control {
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
             Self::Cover => Value::STOP,
+            Self::Text(_) => Value::Text(String::new()),
         }
     }
 
     /// What it is left as, when nobody will be there to see to it, if `safe` is what it should be: a motor that nobody
-    /// stops is not safe wherever it goes.
+    /// stops is not safe wherever it goes, and what nobody keeps up to date is turned off.
     #[must_use]
     pub fn left(&self, safe: &Value) -> Value {
         match self {
             Self::Cover => self.off(),
+            Self::Text(_) if *safe == self.off() => Value::Switch(false),
             _ => safe.clone(),
         }
     }
@@ -153,6 +158,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// How its Modbus line is set up, if it is on one.
     fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
+
+    /// How its serial port is set up, if it is on one.
+    fn serial(&self) -> Option<SerialSettings> {
         None
     }
 

@@ -27,6 +27,7 @@ mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
+pub mod text;
 pub mod value;
 
 pub mod ads1115;
@@ -68,6 +69,7 @@ pub mod registers;
 pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod serial_write;
 pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
@@ -92,6 +94,7 @@ pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use identity::Identity;
 pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
+pub use text::{Characters, Texts};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -135,6 +138,7 @@ pub static DRIVERS: &[&Driver] = &[
     &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &serial_write::DRIVER,
     &servo::DRIVER,
     &sgp40::DRIVER,
     &sht3x::DRIVER,

@@ -15,7 +15,7 @@ mod seen;
 mod tests;
 mod unit;
 
-use super::command::{Command, Reason, Refusal, Wanted};
+use super::command::{Command, Reason, Refusal, Takes, Wanted};
 use halyard_drivers::{Control, Fault, Next, Value};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -203,6 +203,12 @@ impl<R> Gate<R> {
             unit.absent = Some(fault.message.clone());
             self.refuse_waiting(actuator, Reason::Hardware, &fault.message);
         }
+    }
+
+    /// How a command for `actuator` has to be read.
+    #[must_use]
+    pub fn takes(&self, actuator: &str) -> Takes {
+        self.units.get(actuator).map_or(Takes::Words, |unit| Takes::of(&unit.rules.control))
     }
 
     /// A command for `actuator`, as it was read. An unknown actuator is ignored: its topic is not ours.

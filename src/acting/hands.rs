@@ -12,7 +12,7 @@ use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
 use crate::sensing::wire;
-use halyard_drivers::{Actuator, Fault, Next, Value};
+use halyard_drivers::{Actuator, Control, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -403,11 +403,11 @@ impl Body {
         match done {
             Done::Opened(Ok(found)) => {
                 hands.away = None;
-                let safe = hands.config.safe.clone();
+                let (safe, control) = (hands.config.safe.clone(), hands.config.spec.control());
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
                     Initial::Keep => found.unwrap_or(safe),
-                    Initial::Restore => self.memory.recall(id).unwrap_or(safe),
+                    Initial::Restore => self.memory.recall(id).filter(|value| is_of(value, &control)).unwrap_or(safe),
                 };
                 self.gate.opened(id, initial, now);
             }
@@ -450,6 +450,11 @@ impl Body {
         }
         gone
     }
+}
+
+/// Whether a value that was remembered can be one of this actuator: its id may have been another one's.
+fn is_of(value: &Value, control: &Control) -> bool {
+    matches!(value, Value::Text(_)) == matches!(control, Control::Text(_))
 }
 
 #[cfg(test)]

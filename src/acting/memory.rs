@@ -2,7 +2,7 @@
 
 use crate::files::replace;
 use halyard_drivers::Value;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,8 +53,7 @@ impl Memory {
             return;
         }
         self.values.insert(actuator.to_owned(), value.clone());
-        let text: Map<String, Json> =
-            self.values.iter().map(|(id, value)| (id.clone(), crate::sensing::json_of(value))).collect();
+        let text: Map<String, Json> = self.values.iter().map(|(id, value)| (id.clone(), kept(value))).collect();
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::Object(text).to_string());
         let (pending, writing) = (Arc::clone(&self.pending), Arc::clone(&self.writing));
         tokio::task::spawn_blocking(move || {
@@ -69,6 +68,16 @@ impl Memory {
     }
 }
 
+/// A value as the file has it: a text tells itself from the words of a switch.
+fn kept(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!({ TEXT: text }),
+        other => crate::sensing::json_of(other),
+    }
+}
+
+const TEXT: &str = "text";
+
 fn parse(text: &str) -> Option<BTreeMap<String, Value>> {
     let map: Map<String, Json> = serde_json::from_str(text).ok()?;
     map.into_iter()
@@ -77,6 +86,10 @@ fn parse(text: &str) -> Option<BTreeMap<String, Value>> {
                 Json::String(text) if text == "ON" => Value::Switch(true),
                 Json::String(text) if text == "OFF" => Value::Switch(false),
                 Json::Number(number) => Value::Number(number.as_f64()?),
+                Json::Object(mut map) => match map.remove(TEXT)? {
+                    Json::String(text) => Value::Text(text),
+                    _ => return None,
+                },
                 _ => return None,
             };
             Some((id, value))
@@ -96,7 +109,8 @@ mod tests {
         assert_eq!(memory.recall("pump"), None);
         memory.remember("pump", &Value::Switch(true));
         memory.remember("fan", &Value::Number(40.5));
-        let written = || parse(&std::fs::read_to_string(&file).unwrap_or_default()).is_some_and(|map| map.len() == 2);
+        memory.remember("sign", &Value::Text("ON".into()));
+        let written = || parse(&std::fs::read_to_string(&file).unwrap_or_default()).is_some_and(|map| map.len() == 3);
         let waiting = async {
             while !written() {
                 tokio::task::yield_now().await;
@@ -106,6 +120,7 @@ mod tests {
         let memory = Memory::load(Some(file.clone()));
         assert_eq!(memory.recall("pump"), Some(Value::Switch(true)));
         assert_eq!(memory.recall("fan"), Some(Value::Number(40.5)));
+        assert_eq!(memory.recall("sign"), Some(Value::Text("ON".into())));
         std::fs::write(&file, "{\"pump\":").unwrap();
         assert_eq!(Memory::load(Some(file)).recall("pump"), None);
     }

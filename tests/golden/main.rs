@@ -175,6 +175,7 @@ impl Run {
                     Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
                     Control::Level(_) => ["30".to_owned(), r#""OFF""#.to_owned()],
                     Control::Cover => [r#""OPEN""#.to_owned(), r#""CLOSE""#.to_owned()],
+                    Control::Text(_) => [r#""HELLO""#.to_owned(), r#""BYE""#.to_owned()],
                     Control::Number { range, .. } => {
                         [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
                     }
@@ -184,10 +185,18 @@ impl Run {
                     // It takes its time, which here is none: until it is there.
                     self.step_until("a command", r#""state":100,"#, |run| run.command(&first));
                 } else {
-                    self.step("a command", "result", |run| run.command(&first));
+                    self.step("a command", "result", |run| {
+                        run.command(&first);
+                        if matches!(run.at, At::Serial(_)) {
+                            support::wait_until("an answer on the port", || run.wired.has_answered());
+                        }
+                    });
                 }
                 self.step("a fault", "result", |run| {
                     run.wired.strike();
+                    if matches!(run.at, At::Serial(_)) {
+                        support::wait_until("the port is gone", || run.wired.is_gone());
+                    }
                     run.command(&format!(r#"{{"id":"2","value":{second}}}"#));
                 });
                 self.step("recovery", "", |run| run.wired.open());

@@ -136,6 +136,20 @@ fn levels_are_what_they_look_like() {
 }
 
 #[test]
+fn texts_are_no_longer_than_home_assistant_s() {
+    let of = |longest| {
+        let texts = Texts { longest, characters: halyard_drivers::Characters::Utf8 };
+        let message = message(&config(vec![], vec![actuator("sign", Control::Text(texts))]), None);
+        assert_accepted(&message);
+        message["components"]["sign-state"].clone()
+    };
+    assert_eq!((&of(80)["platform"], &of(80)["max"]), (&json!("text"), &json!(80)));
+    assert_eq!(of(80)["value_template"], "{{ value_json.get('state') }}");
+    assert_eq!(of(1000)["max"], 255);
+    assert_eq!(of(1000)["value_template"], "{{ (value_json.get('state') or '')[:255] }}");
+}
+
+#[test]
 fn a_fan_with_a_tachometer_has_a_speed() {
     let fan = |keys: &[&'static str]| ActuatorConfig {
         spec: Arc::new(halyard_drivers::fan::Options::default()),
