@@ -2,6 +2,7 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
+use crate::options::Place;
 use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::text::Texts;
@@ -114,6 +115,12 @@ pub trait Actuator: Send {
         Ok(None)
     }
 
+    /// What [`ActuatorSpec::shows`] names, in its order, as it is now; `None` of what is not known, or offline. Comes before
+    /// each call that may show it. Returns at once.
+    fn see(&mut self, values: &[Option<Value>]) {
+        let _ = values;
+    }
+
     /// What it measures beside its state, by name, as far as it is known. Returns at once.
     fn readings(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
@@ -129,6 +136,19 @@ pub struct Reading {
     pub channel: Channel,
 }
 
+/// A value of another entity that an actuator shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The entity's id.
+    pub entity: String,
+    /// Which of its values: a channel of a sensor, the `state` of an actuator. `None`: the only one.
+    pub value: Option<String>,
+    /// Whether it has to be a number.
+    pub is_number: bool,
+    /// Where that is configured.
+    pub place: Place,
+}
+
 /// A configured actuator.
 pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What can be asked of it.
@@ -136,6 +156,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// What it measures beside its state.
     fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
+
+    /// The values of other entities that it shows.
+    fn shows(&self) -> Vec<Shown> {
         Vec::new()
     }
 

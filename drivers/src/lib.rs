@@ -38,6 +38,7 @@ pub mod bme680;
 pub mod bmp388;
 pub mod cover;
 pub mod digital_input;
+pub mod display;
 pub mod ds18b20;
 pub mod fan;
 pub mod hdc1080;
@@ -86,7 +87,7 @@ pub mod vl53l0x;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading, Shown};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
@@ -107,6 +108,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bmp388::DRIVER,
     &cover::DRIVER,
     &digital_input::DRIVER,
+    &display::DRIVER,
     &ds18b20::DRIVER,
     &fan::DRIVER,
     &hdc1080::DRIVER,

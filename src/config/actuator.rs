@@ -9,7 +9,7 @@ use super::written;
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
-use halyard_drivers::{Control, Driver, Role, Spec, Value};
+use halyard_drivers::{Control, Driver, Role, Shown, Spec, Value};
 
 /// A stanza below `actuators`, as far as it could be read: interlocks are checked among all of them.
 pub struct Draft {
@@ -19,6 +19,8 @@ pub struct Draft {
     interlock: Vec<Placed<String>>,
     /// Where `initial` and `safe` turn it on, if they do.
     on: [(&'static str, Option<Place>); 2],
+    /// The values of others that it shows.
+    pub shows: Vec<Shown>,
     /// What it means; `None` if it has a problem.
     pub config: Option<ActuatorConfig>,
 }
@@ -72,6 +74,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             value
         }
     };
+    let shows = spec.as_ref().map(|spec| spec.shows()).unwrap_or_default();
     let span = |span: Option<Placed<Span>>| span.map(|span| span.value.0);
     let config = (|| {
         Some(ActuatorConfig {
@@ -89,7 +92,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         })
     })();
     let interlock = keys.interlock;
-    Some(Draft { id, takes_text, interlock, on: [("initial", initial_on), ("safe", safe_on)], config })
+    Some(Draft { id, takes_text, interlock, on: [("initial", initial_on), ("safe", safe_on)], shows, config })
 }
 
 /// Whether actuators with this driver take text.
