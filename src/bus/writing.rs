@@ -76,3 +76,44 @@ fn gone(error: &io::Error) -> PortError {
     };
     PortError::new(FaultKind::Absent, format!("the port is gone: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::duplex;
+
+    /// On a worker, as drivers do it.
+    async fn on_worker<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+        tokio::task::spawn_blocking(work).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_is_dropped_and_an_end_is_noticed() {
+        let (near, mut far) = duplex(64);
+        let mut port = writing(Box::new(near));
+        far.write_all(&[b'x'; 64]).await.unwrap();
+        let mut port = on_worker(move || {
+            port.0.check().unwrap();
+            port.0.write(b"text").unwrap();
+            port
+        })
+        .await;
+        // There is room again for what was dropped.
+        far.write_all(&[b'x'; 64]).await.unwrap();
+        let mut bytes = [0; 4];
+        far.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"text");
+        drop(far);
+        let (checked, written) = on_worker(move || (port.0.check(), port.0.write(b"x"))).await;
+        let expected = PortError::new(FaultKind::Absent, "the port is gone: is the cable still plugged in?");
+        assert_eq!((checked, written), (Err(expected.clone()), Err(expected)));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_takes_nothing_is_a_fault() {
+        let (near, _far) = duplex(3);
+        let mut port = writing(Box::new(near));
+        let fault = on_worker(move || port.0.write(b"text")).await.unwrap_err();
+        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Bus, "the port takes nothing for 2s"));
+    }
+}

@@ -199,7 +199,12 @@ fn every_driver_is_accepted() {
         };
         let message = message(&config, None);
         assert_accepted(&message);
-        assert!(!message["components"].as_object().unwrap().is_empty(), "{driver:?}");
+        let components = message["components"].as_object().unwrap();
+        assert!(!components.is_empty(), "{driver:?}");
+        for component in components.values() {
+            let platform = component["platform"].as_str().unwrap();
+            assert!(PLATFORMS.contains(&platform), "{driver:?}: {platform} would never be removed");
+        }
     }
 }
 
