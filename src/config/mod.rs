@@ -16,6 +16,7 @@ pub mod report;
 mod resolve;
 pub mod schema;
 mod sensor;
+mod shown;
 mod stanza;
 mod values;
 mod written;
