@@ -28,6 +28,15 @@ pub enum Control {
     /// Where a motor drives a blind, a shutter, an awning or a door, from 0 (closed) to 100 % (open), until it is told to
     /// stop. It is on while it moves.
     Cover,
+    /// Where a motor drives something, until it is told to stop. It is on while it moves.
+    Position {
+        /// Lowest and highest position.
+        range: RangeInclusive<f64>,
+        /// Smallest difference that does anything.
+        step: f64,
+        /// Unit, if it has one.
+        unit: Option<&'static str>,
+    },
 }
 
 /// What people take an actuator with a level for.
@@ -53,7 +62,7 @@ impl Control {
             // Not clamp(), which panics if a range is the wrong way round.
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
-            Self::Cover => Value::STOP,
+            Self::Cover | Self::Position { .. } => Value::STOP,
         }
     }
 
@@ -62,7 +71,7 @@ impl Control {
     #[must_use]
     pub fn left(&self, safe: &Value) -> Value {
         match self {
-            Self::Cover => self.off(),
+            Self::Cover | Self::Position { .. } => self.off(),
             _ => safe.clone(),
         }
     }

@@ -72,6 +72,7 @@ pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
+pub mod stepper;
 pub mod switch;
 pub mod system;
 pub mod tmp102;
@@ -142,6 +143,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
+    &stepper::DRIVER,
     &switch::DRIVER,
     &system::DRIVER,
     &tmp102::DRIVER,

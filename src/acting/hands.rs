@@ -13,7 +13,7 @@ use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
 use crate::sensing::wire;
-use halyard_drivers::{Actuator, Fault, Next, Value};
+use halyard_drivers::{Actuator, Control, Fault, Next, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -49,6 +49,16 @@ pub(super) struct Hands {
     ailing: bool,
     /// What is written after what the worker does now.
     next: Option<Job>,
+}
+
+impl Hands {
+    /// What it shall be at the start, if it was this: of a position, that it stands there is all that is known.
+    fn restored(&self, value: Value) -> Value {
+        match (self.config.spec.control(), value) {
+            (Control::Position { .. }, Value::Number(at)) => Value::rest(Some(at)),
+            (_, value) => value,
+        }
+    }
 }
 
 /// Work under way.
@@ -353,9 +363,10 @@ impl Body {
     }
 
     fn remember(&mut self, actuator: &str, value: &Value) {
-        // Going to `safe` at the end is not what it was.
-        let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
-        if restores && self.stopping.is_none() {
+        let Some(hands) = self.hands.get(actuator) else { return };
+        // Going to `safe` at the end is not what it was, but where a motor stands then is where it stands.
+        let counts = self.stopping.is_none() || matches!(hands.config.spec.control(), Control::Position { .. });
+        if counts && hands.config.initial == Initial::Restore {
             self.memory.remember(actuator, value);
         }
     }
@@ -406,6 +417,8 @@ impl Body {
             hands.step = returned.after.next.map(|next| now + next);
             hands.readings = returned.after.readings;
             self.done(id, returned.done, now);
+            // What goes on at once does not wait for the timer: a motor would hear it.
+            self.begin_due(now);
             return None;
         }
         hands.stuck.take_if(|stuck| *stuck == number);
@@ -442,7 +455,7 @@ impl Body {
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
                     Initial::Keep => found.clone().unwrap_or(safe),
-                    Initial::Restore => self.memory.recall(id).unwrap_or(safe),
+                    Initial::Restore => self.memory.recall(id).map_or(safe, |value| hands.restored(value)),
                 };
                 let past = self.memory.past(id, &Stamp::now());
                 self.gate.opened(id, initial, Before { state: found, past }, now);

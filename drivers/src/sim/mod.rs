@@ -92,6 +92,11 @@ pub trait SpiPart {
 
 /// A part on several lines, by the keys that they have in the configuration.
 pub trait LinesPart {
+    /// The levels that it gives its lines from the beginning, by their keys.
+    fn levels(&self) -> Vec<(&'static str, bool)> {
+        Vec::new()
+    }
+
     /// A line is driven to this level. Gives what the part does for it: the key of another line, its level, and how long
     /// from now. In the order of time.
     fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)>;
@@ -100,6 +105,10 @@ pub trait LinesPart {
 /// Connects a part to its lines. What it does later than now is on its lines at once, with the later time stamps: whoever
 /// listens goes by these.
 pub fn connect(part: &SharedPart, lines: &[(&'static str, Line)]) {
+    let levels = part.lock().lines().map(|part| part.levels()).unwrap_or_default();
+    for (key, high) in levels {
+        lines.iter().filter(|(other, _)| *other == key).for_each(|(_, line)| line.pull(high));
+    }
     for (key, line) in lines {
         let (key, part) = (*key, part.clone());
         let others: Vec<_> = lines.iter().filter(|(other, _)| *other != key).cloned().collect();
