@@ -14,13 +14,13 @@ use std::process::{Command, Output, Stdio};
 
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("cover", "two lines: its own tests, and its transcript"),
+    ("cover", "lines of /dev/gpiochip0: lab_agent, motions"),
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("ds18b20", "the kernel's, on its 1-Wire bus: lab_agent, kernel"),
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("hwmon", "devices of the kernel: lab_agent, kernel"),
     ("iio", "devices of the kernel: lab_agent, kernel"),
-    ("led-strip", "gives nothing back: its own tests, against a model that goes by the datasheet's times"),
+    ("led-strip", "gives nothing back: lab_agent, motions"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pulse-counter", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
@@ -28,6 +28,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("registers", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
     ("rotary-encoder", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
+    ("stepper", "lines of /dev/gpiochip0: lab_agent, motions"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
     ("system", "the machine itself: lab_agent, kernel"),
     ("ultrasonic", "a line and edges of /dev/gpiochip0: lab_agent, inputs"),
