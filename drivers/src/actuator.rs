@@ -1,7 +1,9 @@
 //! What an actuator is to the agent.
 
 use crate::channel::Channel;
+use crate::driver::Attachment;
 use crate::fault::Fault;
+use crate::options::{Node, Problem};
 use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::value::Value;
@@ -141,6 +143,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What it measures beside its state.
     fn readings(&self) -> Vec<Reading> {
         Vec::new()
+    }
+
+    /// Reports what of its options, those in `node`, cannot be where it is connected.
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        let _ = (at, node, problems);
     }
 
     /// Opens it without changing its state.

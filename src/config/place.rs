@@ -89,6 +89,19 @@ impl Stanza<'_> {
         connection.filter(|_| fits)
     }
 
+    /// In which of the ways that its driver knows the part is connected.
+    pub fn attached(&self) -> Option<Attachment> {
+        let bus = self.attachment.get("bus").filter(|node| !matches!(node.content, Content::Null));
+        let on_spi = bus.and_then(Node::text).is_some_and(|name| name.starts_with("spi"));
+        let fits = |at: &&Attachment| match at {
+            Attachment::Modbus => bus.is_none(),
+            Attachment::Spi => on_spi,
+            Attachment::I2c { .. } | Attachment::Described => bus.is_some() && !on_spi,
+            _ => true,
+        };
+        self.driver?.attachments.iter().find(fits).copied()
+    }
+
     /// What the kernel drives: the device that is named, or the only one.
     fn kernel(&self, class: KernelClass, problems: &mut Vec<Problem>) -> Option<Connection> {
         let node = self.attachment.get("device").filter(|node| !matches!(node.content, Content::Null));
