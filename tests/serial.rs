@@ -14,51 +14,18 @@ use halyard::watchdog::Watchdog;
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::{FaultKind, SerialSpec, mhz19, pms5003};
 use serde_json::Value as Json;
-use std::ffi::CStr;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use support::broker::Broker;
+use support::cable::Cable;
 use support::peer::Peer;
 use support::wait_until;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// A cable: the test has the device's end. Dropping it pulls it.
-struct Cable {
-    device: File,
-    /// Keeps what was said before somebody listens.
-    _port: File,
-    path: String,
-}
-
-impl Cable {
-    fn new() -> Self {
-        let (mut device, mut port) = (-1, -1);
-        let mut name = [0; 64];
-        // SAFETY: plain data; all zeros are a value of it.
-        let mut raw: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: all pointers are to variables of ours; 64 bytes are enough for a name below /dev/pts.
-        unsafe {
-            libc::cfmakeraw(&raw mut raw);
-            let null = std::ptr::null_mut();
-            assert_eq!(libc::openpty(&raw mut device, &raw mut port, name.as_mut_ptr(), &raw mut raw, null), 0);
-        }
-        // SAFETY: openpty ended the name with a zero, and gave two descriptors that nobody else has.
-        let (name, device, port) =
-            unsafe { (CStr::from_ptr(name.as_ptr()), File::from_raw_fd(device), File::from_raw_fd(port)) };
-        Self { device, _port: port, path: name.to_str().unwrap().to_owned() }
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        self.device.write_all(bytes).unwrap();
-    }
-}
 
 /// What names a port whichever socket it is in.
 struct ById {
