@@ -37,6 +37,17 @@ impl Found {
 }
 
 impl Class {
+    /// The folder and the name of a made device, for models: the one with this number of its machine, which the
+    /// configuration calls `device`. Below the folder of its part there is this before it.
+    pub fn made(&self, number: usize, device: Option<&str>, below: &str) -> (String, String) {
+        let numbered = format!("{}{number}", self.prefix);
+        match device {
+            Some(part) if part.starts_with('/') => (format!("{part}{below}/{numbered}"), "simulated".to_owned()),
+            Some(own) if own.starts_with(self.prefix) => (format!("{}/{own}", self.folder), "simulated".to_owned()),
+            name => (format!("{}/{numbered}", self.folder), name.unwrap_or("simulated").to_owned()),
+        }
+    }
+
     /// The device that is meant: by its number (`hwmon0`), its name or label (`cpu_thermal`), its folder or the one of its
     /// part (`/sys/bus/i2c/devices/1-0048`); the only one if nothing is said.
     pub fn find(&self, port: &mut KernelPort, wanted: Option<&str>) -> Result<Found, Fault> {

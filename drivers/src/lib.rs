@@ -20,6 +20,7 @@ pub mod edge;
 pub mod expander;
 pub mod fault;
 pub mod identity;
+mod ina;
 pub mod options;
 pub mod port;
 pub mod reference;

@@ -173,3 +173,18 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!(" {byte:02x}")).collect()
 }
+
+/// The smallest raw value of so many bits for which `reached` holds; it holds for all above. So a model finds what the
+/// formulas of its datasheet turn into a measurement.
+pub(crate) fn smallest(bits: u32, reached: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, (1 << bits) - 1);
+    while low < high {
+        let middle = u32::midpoint(low, high);
+        if reached(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
