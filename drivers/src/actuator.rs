@@ -107,12 +107,13 @@ pub trait Actuator: Send {
         self.apply(value)
     }
 
-    /// How long from now it wants to be called for its next step; `None` if there is none. Returns at once.
+    /// How long from now it wants to be called for its next step; `None` if there is none. One that says zero is called again
+    /// at once, and has 20 ms or so for each step: whatever it is told meanwhile waits. Returns at once.
     fn next(&self) -> Option<Duration> {
         None
     }
 
-    /// Takes a step, in milliseconds. Gives the state if it is another one, and it is time to tell.
+    /// Takes a step, in some milliseconds. Gives the state if it is another one, and it is time to tell.
     ///
     /// # Errors
     /// A [`Fault`]. After one that is [tried again](crate::Next::TryAgain) the state stands; after others it is not known.
