@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn keeps_the_laws_of_motion() {
         let steps = way(Ramp::default(), 2_000);
-        for s in [1, 10, 100, 250] {
-            let law = (2.0 * f64::from(s) / 2_000.0).sqrt();
-            assert!((steps[s as usize - 1].0 - law).abs() < 1e-6, "after {s} steps");
+        for (s, step) in [1.0, 10.0, 100.0, 250.0].into_iter().zip([0, 9, 99, 249]) {
+            let law = (2.0 * s / 2_000.0_f64).sqrt();
+            assert!((steps[step].0 - law).abs() < 1e-6, "after {s} steps");
         }
         let whole = 2_000.0 / 1_000.0 + 1_000.0 / 2_000.0;
         assert!((steps[1_999].0 - whole).abs() < 1e-3, "{}", steps[1_999].0);

@@ -261,7 +261,7 @@ async fn where_a_motor_is_left_is_remembered() {
     };
     let start = |spec| {
         let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![])));
-            let acting = Acting::start(bus, reporter(), &Watchdog::default(), Memory::load(Some(file.clone())));
+        let acting = Acting::start(bus, reporter(), &Watchdog::default(), Memory::load(Some(file.clone())));
         acting.add(ActuatorConfig { spec, ..motor.clone() });
         acting
     };
