@@ -93,7 +93,8 @@ pub struct Options {
     pub steps_per_unit: StepsPerUnit,
     /// The unit of positions, such as `mm` or `°`. Speeds are in units in a second.
     pub unit: Option<String>,
-    /// The least position that can be asked for, and where the `home` switch is.
+    /// The least position that can be asked for, and where the `home` switch is. With one, the position is not known after a
+    /// start: the first command finds the switch before it goes where it is told, and so does one that goes to `min`.
     pub min: Position,
     /// The greatest position that can be asked for.
     pub max: Position,
@@ -110,8 +111,8 @@ pub struct Options {
     pub home_active: Active,
     /// Bias of `home`.
     pub home_pull: Pull,
-    /// Where it stands when the agent starts, if there is no `home` switch and `initial: restore` knows nothing. Nobody sees
-    /// whether it does.
+    /// Where it stands when the agent starts, if there is no `home` switch and `initial: restore` knows nothing; at each
+    /// `halyard set` as well. Nobody sees whether it does.
     pub origin: Position,
     /// Turn the other way.
     pub reverse: bool,

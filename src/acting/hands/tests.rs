@@ -202,6 +202,7 @@ async fn what_takes_its_time_is_called_for_each_step() {
 #[tokio::test]
 async fn a_motor_makes_all_its_steps_and_none_too_early() {
     const STEPS: u32 = 1_500;
+    const GOAL: &str = "1500";
     const RATE: f64 = 1_000.0;
     let name = |text: &str| LineName::Name(text.to_owned());
     let (step, dir, pump) = (name("STEP"), name("DIR"), name("PUMP"));
@@ -224,10 +225,10 @@ async fn a_motor_makes_all_its_steps_and_none_too_early() {
         true
     });
 
-    let goal: &'static str = format!("{STEPS}").leak();
-    acting.command("motor", command("motor", goal));
-    let mut on = false;
+    acting.command("motor", command("motor", GOAL));
+    let (mut on, start) = (false, Instant::now());
     while acting.shared.lock().gate.state("motor").is_none_or(|state| state.number() != Some(f64::from(STEPS))) {
+        assert!(start.elapsed() < Duration::from_secs(60), "it does not get there");
         on = !on;
         acting.command("pump", command("pump", if on { "ON" } else { "OFF" }));
         until(&acting, |body| body.gate.state("pump") == Some(&Value::Switch(on))).await;
