@@ -5,7 +5,6 @@ use crate::fault::Fault;
 use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::value::Value;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -125,7 +124,7 @@ pub struct Reading {
 }
 
 /// A configured actuator.
-pub trait ActuatorSpec: fmt::Debug + Send + Sync {
+pub trait ActuatorSpec: Send + Sync {
     /// What can be asked of it.
     fn control(&self) -> Control;
 

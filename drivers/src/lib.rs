@@ -27,6 +27,7 @@ mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
+pub mod sort;
 pub mod value;
 
 pub mod ads1115;

@@ -214,9 +214,9 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let bus = open(&config)?;
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
-    let mut actuators: Vec<_> = config.actuators.iter().collect();
-    actuators.sort_by_key(|actuator| actuator.spec.control().left(&actuator.safe).is_active());
-    for actuator in actuators {
+    let is_active = |actuator: &&ActuatorConfig| actuator.spec.control().left(&actuator.safe).is_active();
+    let (last, first): (Vec<_>, Vec<_>) = config.actuators.iter().partition(is_active);
+    for actuator in first.into_iter().chain(last) {
         let safe = actuator.spec.control().left(&actuator.safe);
         let result: Result<Value, Fault> =
             wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
