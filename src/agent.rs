@@ -138,9 +138,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     }
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
+    crate::task::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
 
-    tokio::spawn(publish_health(agent.reporter.clone()));
+    crate::task::spawn(publish_health(agent.reporter.clone()));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -160,7 +160,7 @@ impl Agent {
         self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at), sensor.store);
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
+        let task = crate::task::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
         self.sensors.insert(id, Running { requests, cancel, task });
     }
 

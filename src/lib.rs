@@ -15,6 +15,7 @@ pub mod reporter;
 pub mod scan;
 pub mod sensing;
 pub mod simulation;
+mod task;
 #[cfg(test)]
 mod testing;
 pub mod time;
