@@ -232,11 +232,10 @@ impl<R> Unit<R> {
     }
 
     /// It was opened.
-    pub(super) fn is_open(&mut self, before: Before, now: Instant) {
+    pub(super) fn is_open(&mut self, Before { state, past }: Before, now: Instant) {
         self.open = true;
         self.absent = None;
-        let found = before.state.as_ref().map(Value::is_active);
-        self.spell = Spell::at_start(found, before.past, &self.rules, now);
+        self.spell = Spell::at_start(state.map(|state| state.is_active()), past, &self.rules, now);
     }
 
     /// It was written, or found, to be this.
