@@ -255,7 +255,7 @@ fn start(
         source: Source::Sampled { spec, every: EVERY },
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     };
     surroundings.reporter.add(&sensor.id, sensor.id.clone(), sensor.store);
     let (requests, inbox) = mpsc::channel(1);

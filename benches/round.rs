@@ -168,7 +168,7 @@ async fn start(broker: &Broker, starts: &Starts, cancel: &CancellationToken) -> 
             source: Source::Sampled { spec: Arc::clone(&spec), every: EVERY },
             filters: Vec::new(),
             store: Store::Latest,
-            fingerprint: String::new(),
+            fingerprint: Default::default(),
         };
         bus.place(&sensor.at, spec.simulate());
         reporter.add(&sensor.id, sensor.id.clone(), sensor.store);

@@ -18,6 +18,7 @@ use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, To
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
 use crate::sensing::{self, ReadRequest, Records, Surroundings, title};
+use crate::store::{Places, Shelf};
 use crate::watchdog::{Device, Feeder, Watchdog, tell_systemd};
 use anyhow::Context;
 use discovery::Discovery;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +39,13 @@ const EVENTS: usize = 1024;
 const HEALTH: Duration = Duration::from_secs(60);
 /// How soon after a change it is published: a burst of changes is one message.
 const SETTLE: Duration = Duration::from_millis(100);
-/// The stop takes at most the sum of these and of the goodbye: 1.4 s. A driver that is inside of the kernel by then may keep the
+/// The stop takes at most the sum of these and of the goodbye: 1.7 s. A driver that is inside of the kernel by then may keep the
 /// process for as long as its transfer takes, and it is all to be over within 2 s.
 const SENSORS_STOP: Duration = Duration::from_millis(350);
 const ACTUATORS_STOP: Duration = Duration::from_millis(500);
 const FLUSH: Duration = Duration::from_millis(150);
+/// What is not written by then is in memory, where the next start finds it.
+const STORE: Duration = Duration::from_millis(300);
 
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -68,7 +71,7 @@ pub struct Setup {
     pub board: &'static str,
     /// Where is counted what goes over the buses.
     pub loads: Loads,
-    /// Where states of actuators and totals of counters are kept, if anywhere.
+    /// Where states of actuators, totals of counters and samples of an outage are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
     /// The machine's watchdog, if it shall watch. It runs already.
     pub hardware_watchdog: Option<Device>,
@@ -99,16 +102,29 @@ struct Running {
 /// # Errors
 /// When it cannot start. Once it runs, nothing ends it but these.
 pub async fn run(mut setup: Setup) -> anyhow::Result<Ended> {
-    let outbox = Outbox::new(Limits::default());
+    let news = Arc::new(Notify::new());
+    let outbox = match &setup.state_directory {
+        Some(folder) => {
+            let shelf = Shelf::open(Places::new(folder, &setup.config.agent), setup.config.store);
+            Outbox::with_store(Limits::default(), &shelf, Arc::clone(&news))
+        }
+        None => Outbox::new(Limits::default()),
+    };
     let watchdog = Watchdog::default();
     let feeder = Feeder::start(watchdog.clone(), outbox.clone(), setup.hardware_watchdog.take());
-    let ended = work(setup, outbox, watchdog, &feeder).await;
+    let ended = work(setup, outbox, news, watchdog, &feeder).await;
     // At the very end: whoever stands still before it is found out as well.
     feeder.stop().await;
     ended
 }
 
-async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog, feeder: &Feeder) -> anyhow::Result<Ended> {
+async fn work(
+    setup: Setup,
+    outbox: Outbox,
+    news: Arc<Notify>,
+    watchdog: Watchdog,
+    feeder: &Feeder,
+) -> anyhow::Result<Ended> {
     let Setup { config, reader, bus, board, loads, state_directory, .. } = setup;
     let topics = Topics::new(&config.base, &config.agent);
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board, loads);
@@ -147,7 +163,7 @@ async fn work(setup: Setup, outbox: Outbox, watchdog: Watchdog, feeder: &Feeder)
     }
     feeder.ready();
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(publish_health(agent.reporter.clone()));
+    tokio::spawn(publish_health(agent.reporter.clone(), news));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -233,6 +249,7 @@ impl Agent {
         };
         safe.await;
         self.client.stop(FLUSH).await;
+        self.reporter.outbox().close(STORE).await;
     }
 }
 
@@ -265,12 +282,13 @@ fn commands(topics: Topics, discovery: Option<String>, acting: Acting) -> Shortc
 }
 
 /// Publishes `B/A/agent` at the start, after each change, and now and then.
-async fn publish_health(reporter: Reporter) {
+async fn publish_health(reporter: Reporter, news: Arc<Notify>) {
     let mut rounds = tokio::time::interval(HEALTH);
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
             () = reporter.changed() => tokio::time::sleep(SETTLE).await,
+            () = news.notified() => {}
         }
         reporter.publish_health();
     }

@@ -4,35 +4,41 @@
 //! agents publish their states again when they find a new broker. It reports below the tracing target `mqtt5`, at
 //! length: the log shows warnings of it only.
 
+use crate::config::EmbeddedBroker;
 use anyhow::{Result, ensure};
-use std::net::SocketAddr;
 
 #[cfg(test)]
 #[cfg(feature = "broker")]
 mod tests;
+#[cfg(feature = "broker")]
+mod users;
 
 pub use imp::Handle;
 
 /// Starts the broker; it accepts connections when this returns.
 ///
 /// # Errors
-/// When it cannot listen there, when others than this machine could reach it (it knows no passwords), or when halyard
-/// was built without it.
-pub async fn start(listen: SocketAddr) -> Result<Handle> {
+/// When it cannot listen there, when others than this machine could reach it without a password, or when halyard was built
+/// without it.
+pub async fn start(settings: &EmbeddedBroker) -> Result<Handle> {
+    let listen = settings.listen;
+    // The configuration says so too, at its place; this is the last word.
     ensure!(
-        listen.ip().to_canonical().is_loopback(),
-        "the embedded broker cannot listen on {listen}: it knows no passwords, so anyone in the network could work the \
-         actuators. Use 127.0.0.1 or [::1], or a broker of its own such as Mosquitto"
+        settings.is_guarded(),
+        "the embedded broker does not listen on {listen} without passwords: anyone in the network could work the actuators"
     );
-    imp::start(listen).await
+    imp::start(settings).await
 }
 
 #[cfg(feature = "broker")]
 mod imp {
+    use super::users::Users;
+    use crate::config::EmbeddedBroker;
     use anyhow::{Context, Result, anyhow};
     use mqtt5::broker::config::{StorageBackend, StorageConfig};
     use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
     use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
     use tokio::task::JoinHandle;
 
     /// Clients at a time: a small machine and its neighbours.
@@ -83,7 +89,8 @@ mod imp {
         }
     }
 
-    pub(super) async fn start(listen: SocketAddr) -> Result<Handle> {
+    pub(super) async fn start(settings: &EmbeddedBroker) -> Result<Handle> {
+        let listen = settings.listen;
         let mut storage = StorageConfig::new().with_backend(StorageBackend::Memory);
         storage.max_queued_messages_per_client = QUEUED;
         storage.max_queued_bytes_per_client = QUEUED_BYTES;
@@ -95,6 +102,9 @@ mod imp {
             .with_storage(storage)
             .with_sys_topics_enabled(false);
         let mut broker = MqttBroker::with_config(config).await.map_err(|error| refused(listen, error))?;
+        if !settings.users.is_empty() {
+            broker = broker.with_auth_provider(Arc::new(Users::new(settings.users.clone())));
+        }
         let address = broker.local_addr().context("the embedded broker does not say where it listens")?;
         let shutdown = Shutdown(broker.shutdown_handle());
         let mut ready = broker.ready_receiver();
@@ -123,6 +133,7 @@ mod imp {
 
 #[cfg(not(feature = "broker"))]
 mod imp {
+    use crate::config::EmbeddedBroker;
     use anyhow::{Result, bail};
     use std::net::SocketAddr;
 
@@ -145,7 +156,7 @@ mod imp {
     }
 
     #[allow(clippy::unused_async)] // as the real one
-    pub(super) async fn start(_: SocketAddr) -> Result<Handle> {
+    pub(super) async fn start(_: &EmbeddedBroker) -> Result<Handle> {
         bail!(
             "built without the embedded broker: take `broker:` out of the configuration and name a broker in \
              `mqtt: {{ url: … }}`, or build with `--features broker`"
@@ -157,7 +168,8 @@ mod imp {
 mod without {
     #[tokio::test]
     async fn a_build_without_it_says_so() {
-        let error = super::start("127.0.0.1:0".parse().unwrap()).await.unwrap_err();
+        let error =
+            super::start(&crate::config::EmbeddedBroker::open("127.0.0.1:0".parse().unwrap())).await.unwrap_err();
         assert!(error.to_string().starts_with("built without the embedded broker: "), "{error}");
     }
 }

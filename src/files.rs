@@ -1,6 +1,8 @@
-//! Files that the agent keeps.
+//! Files that the agent keeps: for itself only.
 
-use std::io::{Result, Write};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::{Error, Result, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Replaces a file: whole or not at all, also when the power fails.
@@ -9,8 +11,61 @@ use std::path::Path;
 /// As the operating system has them; the file is as it was then.
 pub fn replace(file: &Path, text: &str) -> Result<()> {
     let new = file.with_extension("new");
-    let mut out = std::fs::File::create(&new)?;
+    // What is left of an earlier try, or what somebody else has put there, is not written to.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
     std::fs::rename(new, file)
+}
+
+/// Makes a folder that only we can look into, or makes sure that one that is there is such.
+///
+/// # Errors
+/// As the operating system has them; and when it is not ours, but others may write to it.
+pub fn private_folder(folder: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let found = std::fs::metadata(folder)?;
+    if found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(folder, Permissions::from_mode(0o700)) {
+        Err(_) if found.mode() & 0o022 != 0 => Err(Error::other("others may write to it")),
+        // Who may read what an actuator was may read it at the broker as well.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_kept_is_for_nobody_else() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b");
+        private_folder(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+        private_folder(&folder).unwrap();
+        assert_eq!(mode(&folder), 0o700);
+
+        let file = folder.join("actuators.json");
+        replace(&file, "one").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+        // Somebody wants another file to be overwritten.
+        let victim = root.path().join("victim");
+        std::fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, file.with_extension("new")).unwrap();
+        replace(&file, "two").unwrap();
+        assert_eq!((std::fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o600));
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    }
 }

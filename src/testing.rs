@@ -11,6 +11,7 @@ pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Con
     Config {
         agent: "greenhouse".into(),
         watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),
@@ -33,7 +34,7 @@ pub fn sensor(id: &str, source: Source) -> SensorConfig {
         source,
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }
 
@@ -54,6 +55,6 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         dead_time: Duration::ZERO,
         heartbeat: None,
         rate: None,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }

@@ -7,6 +7,7 @@ mod support;
 mod agent {
     mod commands;
     mod discovery;
+    mod display;
     mod faults;
     mod hostile;
     mod inputs;
@@ -17,7 +18,9 @@ mod agent {
     mod reload;
     mod requests;
     mod safety;
+    mod secrets;
     mod stand;
     mod systemd;
     mod topics;
+    mod trouble;
 }

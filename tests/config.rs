@@ -6,6 +6,7 @@ use halyard::acting::gate::{Heartbeat, Rate};
 use halyard::config::{At, Board, Config, HardwareWatchdog, Initial, LineName, Source, Store, load, parse};
 use halyard::mqtt::Protocol;
 use halyard::sensing::filter::Filter;
+use halyard::store::Bounds;
 use halyard_drivers::port::Pull;
 use halyard_drivers::{DRIVERS, Value};
 use proptest::collection::vec;
@@ -90,7 +91,7 @@ fn the_example() {
 #[test]
 fn all_that_can_be_written() {
     let text = "
-agent: { id: greenhouse, watchdog: /dev/watchdog, watchdog_timeout: 10s }
+agent: { id: greenhouse, store: { size: 128MB, age: 30d }, watchdog: /dev/watchdog, watchdog_timeout: 10s }
 board: raspberry-pi
 broker: { listen: '[::1]:1884' }
 mqtt:
@@ -139,7 +140,9 @@ actuators:
         (config.agent.as_str(), config.board, config.base.as_str()),
         ("greenhouse", Board::RaspberryPi, "home/halyard")
     );
-    assert_eq!((config.broker, config.discovery), ("[::1]:1884".parse().ok(), None));
+    let listen = config.broker.as_ref().map(|broker| broker.listen);
+    assert_eq!((listen, config.discovery), ("[::1]:1884".parse().ok(), None));
+    assert_eq!(config.store, Bounds { size: 128_000_000, age: Duration::from_secs(30 * 86_400) });
     let mqtt = &config.mqtt;
     assert_eq!(mqtt.urls, ["mqtts://one:8883", "mqtts://[::1]:8883", "mqtts://two:8884"]);
     assert_eq!((mqtt.client_id.as_str(), mqtt.username.as_deref()), ("me", Some("greenhouse")));
@@ -182,6 +185,7 @@ fn what_is_not_written() {
          actuators: [ { id: b, driver: switch, line: B } ]",
     );
     assert_eq!((config.board, config.broker, config.base.as_str()), (Board::Auto, None, "halyard"));
+    assert_eq!(config.store, Bounds { size: 64_000_000, age: Duration::from_secs(7 * 86_400) });
     assert_eq!(config.discovery.as_deref(), Some("homeassistant"));
     assert_eq!(config.mqtt.urls, ["mqtt://127.0.0.1:1883"]);
     assert_eq!((config.mqtt.client_id.as_str(), config.mqtt.protocol), ("halyard-test", Protocol::V5));
@@ -196,10 +200,25 @@ fn what_is_not_written() {
 
 #[test]
 fn sections_may_be_empty() {
-    let config = right("agent: { id: test }\nsensors:\nactuators: []\nmqtt:\nbroker: { listen: 0.0.0.0:1885 }");
+    let config = right("agent: { id: test }\nsensors:\nactuators: []\nmqtt:\nbroker: { listen: '127.0.0.2:1885' }");
     assert!(config.sensors.is_empty() && config.actuators.is_empty());
     // The embedded broker is the one to use if no other is named.
+    assert_eq!(config.mqtt.urls, ["mqtt://127.0.0.2:1885"]);
+    assert_eq!(config.mqtt.username, None);
+}
+
+#[test]
+fn the_agent_is_a_user_of_its_own_broker() {
+    let users = "users: [ { name: me, password: hunter2 }, { name: phone, password: hunter3 } ]";
+    let text = format!("agent: {{ id: test }}\nbroker: {{ listen: 0.0.0.0:1885, {users} }}");
+    let config = right(&text);
     assert_eq!(config.mqtt.urls, ["mqtt://127.0.0.1:1885"]);
+    let login = |config: &Config| (config.mqtt.username.clone(), config.mqtt.password.clone().map(|secret| secret.0));
+    assert_eq!(login(&config), (Some("me".into()), Some("hunter2".into())));
+    assert_eq!(config.broker.as_ref().map(|broker| broker.users.len()), Some(2));
+    assert!(!format!("{config:?}").contains("hunter"));
+    // At another broker it is who it is said to be.
+    assert_eq!(login(&right(&format!("{text}\nmqtt: {{ url: \"mqtt://other\" }}"))), (None, None));
 }
 
 #[test]
@@ -290,7 +309,7 @@ fn secrets_are_never_shown() {
     let whole = "
 agent: { id: SECRET! }
 board: SECRET
-broker: { listen: SECRET }
+broker: { listen: SECRET, users: [ { name: SECRET, password: SECRET }, { name: SECRET, password: [ SECRET ] } ] }
 mqtt: { url: SECRET, client_id: SECRET, username: SECRET, password: SECRET, base: SECRET, version: SECRET, discovery: SECRET, ca: SECRET }
 sensors:
   - { id: SECRET, name: SECRET, driver: SECRET, bus: SECRET, address: SECRET, every: SECRET, store: SECRET, filters: SECRET }
@@ -322,7 +341,17 @@ actuators:
         let report = wrong(text, "f");
         assert!(!report.is_empty() && !report.contains("hunter2"), "{report}");
     }
-    let config = right("agent: { id: t }\nmqtt: { username: me, password: hunter2 }");
+    // Nothing that could be printed by mistake has it: as a password, and where a text is meant to be seen.
+    let text = "
+agent: { id: t }
+mqtt: { username: me, password: { file: secret } }
+broker: { listen: '127.0.0.1:1883', users: [ { name: me, password: { file: secret } } ] }
+sensors: [ { id: a, name: { file: secret }, driver: sht4x, bus: i2c-1, address: 0x44 } ]
+actuators: [ { id: b, driver: switch, line: GPIO1 } ]
+";
+    let mut config = parse(text, &name).unwrap();
+    // A name is there to be shown.
+    config.sensors[0].name = None;
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 

@@ -42,11 +42,14 @@ fn right_files_are_accepted() {
         "{ sensors: , actuators: , expanders: , mqtt: , agent: , board: , broker: }",
         "mqtt: { url: [ mqtt://a, mqtt://b ], version: 3.1.1, discovery: false, password: { file: /x }, username: { env: X } }",
         "mqtt: { version: 5, url: { env: URL } }",
+        "agent: { id: a, store: { size: 64MB, age: { env: AGE } } }",
+        "agent: { store: }",
         "sensors: [ { id: { env: X }, driver: bme280, bus: spi0.1 } ]",
         "sensors: [ { id: a, driver: sht4x, bus: i2c-1, address: 0x44, repeatability: { env: X }, every: { file: x } } ]",
         "{ expanders: [ { id: x, driver: mcp23017, bus: i2c-1, address: 0x20, interrupt: GPIO4, poll: 1s } ], sensors: [ { id: a, driver: digital-input, line: { expander: x, pin: 3 } } ] }",
         "sensors: [ { id: a, driver: ds18b20 }, { id: b, driver: system } ]",
         "sensors: [ { id: a, driver: iio, device: /sys/bus/i2c/devices/1-0076, channels: { t: temp }, rate: 10Hz } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, initial: restore, safe: BYE, safe_after: 5s, max_length: 9 } ]",
         "actuators: [ { id: a, driver: switch, line: { chip: gpiochip0, offset: 3 }, initial: keep, interlock: b, safe: true } ]",
     ] {
         schema.accepts(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -73,6 +76,10 @@ fn wrong_files_are_refused() {
         "sensor: []",
         "agent: { id: Big }",
         "agent: { id: agent }",
+        "agent: { store: { size: 64 } }",
+        "agent: { store: { size: 64MiB } }",
+        "agent: { store: { age: 7 } }",
+        "agent: { store: all }",
         "board: arduino",
         "broker: {}",
         "mqtt: { url: http://a }",
@@ -106,6 +113,9 @@ fn wrong_files_are_refused() {
         "actuators: [ { id: a, driver: switch, line: A, safe: keep } ]",
         "actuators: [ { id: a, driver: switch, line: A, active: lo } ]",
         "actuators: [ { id: a, driver: switch, line: A, max_on: 5 } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, max_on: 5s } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, safe: 5 } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, max_length: 0 } ]",
     ] {
         assert!(schema.accepts(text).is_err(), "{text} is accepted");
         // What the schema refuses, the reader refuses.

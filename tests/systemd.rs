@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Highest exposure level that the unit may have, as `systemd-analyze security` counts it: 0 is none, 10 is all.
-const MAX_EXPOSURE: f64 = 2.0;
+const MAX_EXPOSURE: f64 = 1.5;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)

@@ -2,8 +2,10 @@
 
 use crate::channel::Channel;
 use crate::fault::Fault;
-use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
+use crate::options::Place;
+use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
+use crate::text::Texts;
 use crate::value::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -28,6 +30,8 @@ pub enum Control {
     /// Where a motor drives a blind, a shutter, an awning or a door, from 0 (closed) to 100 % (open), until it is told to
     /// stop. It is on while it moves.
     Cover,
+    /// A text, which is written or shown. It is never on; its off is the empty text, which writes nothing.
+    Text(Texts),
 }
 
 /// What people take an actuator with a level for.
@@ -54,15 +58,17 @@ impl Control {
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
             Self::Cover => Value::STOP,
+            Self::Text(_) => Value::Text(String::new()),
         }
     }
 
     /// What it is left as, when nobody will be there to see to it, if `safe` is what it should be: a motor that nobody
-    /// stops is not safe wherever it goes.
+    /// stops is not safe wherever it goes, and what nobody keeps up to date is turned off.
     #[must_use]
     pub fn left(&self, safe: &Value) -> Value {
         match self {
             Self::Cover => self.off(),
+            Self::Text(_) if *safe == self.off() => Value::Switch(false),
             _ => safe.clone(),
         }
     }
@@ -109,6 +115,12 @@ pub trait Actuator: Send {
         Ok(None)
     }
 
+    /// What [`ActuatorSpec::shows`] names, in its order, as it is now; `None` of what is not known, or offline. Comes before
+    /// each call that may show it. Returns at once.
+    fn see(&mut self, values: &[Option<Value>]) {
+        let _ = values;
+    }
+
     /// What it measures beside its state, by name, as far as it is known. Returns at once.
     fn readings(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
@@ -124,6 +136,19 @@ pub struct Reading {
     pub channel: Channel,
 }
 
+/// A value of another entity that an actuator shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The entity's id.
+    pub entity: String,
+    /// Which of its values: a channel of a sensor, the `state` of an actuator. `None`: the only one.
+    pub value: Option<String>,
+    /// Whether it has to be a number.
+    pub is_number: bool,
+    /// Where that is configured.
+    pub place: Place,
+}
+
 /// A configured actuator.
 pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What can be asked of it.
@@ -131,6 +156,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// What it measures beside its state.
     fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
+
+    /// The values of other entities that it shows.
+    fn shows(&self) -> Vec<Shown> {
         Vec::new()
     }
 
@@ -153,6 +183,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// How its Modbus line is set up, if it is on one.
     fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
+
+    /// How its serial port is set up, if it is on one.
+    fn serial(&self) -> Option<SerialSettings> {
         None
     }
 

@@ -27,6 +27,7 @@ mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
+pub mod text;
 pub mod value;
 
 pub mod ads1115;
@@ -37,6 +38,7 @@ pub mod bme680;
 pub mod bmp388;
 pub mod cover;
 pub mod digital_input;
+pub mod display;
 pub mod ds18b20;
 pub mod fan;
 pub mod hdc1080;
@@ -68,6 +70,7 @@ pub mod registers;
 pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod serial_write;
 pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
@@ -81,10 +84,13 @@ pub mod ultrasonic;
 pub mod veml7700;
 pub mod vl53l0x;
 
+// The fuzz targets know it by this name.
+#[cfg(test)]
+extern crate self as halyard_drivers;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading, Shown};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
@@ -92,6 +98,7 @@ pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use identity::Identity;
 pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
+pub use text::{Characters, Texts};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -104,6 +111,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bmp388::DRIVER,
     &cover::DRIVER,
     &digital_input::DRIVER,
+    &display::DRIVER,
     &ds18b20::DRIVER,
     &fan::DRIVER,
     &hdc1080::DRIVER,
@@ -135,6 +143,7 @@ pub static DRIVERS: &[&Driver] = &[
     &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &serial_write::DRIVER,
     &servo::DRIVER,
     &sgp40::DRIVER,
     &sht3x::DRIVER,

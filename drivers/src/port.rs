@@ -217,6 +217,24 @@ pub struct ModbusSettings {
     pub timeout: Duration,
 }
 
+/// What a serial port can do for a driver that writes to it.
+pub trait SerialOutput: Send {
+    /// Writes all of it, and returns when it is on the wire.
+    ///
+    /// # Errors
+    /// When the port is gone, or takes too long. Some of the bytes may have been written.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PortError>;
+
+    /// Looks whether the port is still there. What came in is dropped.
+    ///
+    /// # Errors
+    /// When the port is gone.
+    fn check(&mut self) -> Result<(), PortError>;
+}
+
+/// A serial port to write to. Opening it writes nothing.
+pub struct SerialPort(pub Box<dyn SerialOutput>);
+
 impl PwmOutput for PwmPort {
     fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
         self.0.pulses(period_ns, high_ns)
@@ -227,7 +245,7 @@ impl PwmOutput for PwmPort {
     }
 }
 
-/// Waits on the worker's thread, with no bus locked. In the tests of this crate it lets the time of the
+/// Waits on the worker's thread, with no bus locked. In the tests of this crate, and for a fuzzer, it lets the time of the
 /// [models](crate::sim) pass instead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Delay;
@@ -235,9 +253,9 @@ pub struct Delay;
 impl delay::DelayNs for Delay {
     fn delay_ns(&mut self, ns: u32) {
         let time = Duration::from_nanos(u64::from(ns));
-        #[cfg(not(test))]
+        #[cfg(not(any(test, fuzzing)))]
         std::thread::sleep(time);
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         crate::sim::clock::pass(time);
     }
 }
@@ -258,6 +276,8 @@ pub enum Wire {
     Kernel(KernelPort, Option<String>),
     /// A Modbus device.
     Modbus(ModbusPort),
+    /// A serial port to write to.
+    Serial(SerialPort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

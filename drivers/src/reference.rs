@@ -4,6 +4,7 @@ use crate::actuator::{Control, Reading};
 use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
 use crate::expander::Offer;
+use crate::text::Texts;
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
 
@@ -115,6 +116,13 @@ impl Page {
                 "`OPEN`, `CLOSE`, `STOP`, or a position: a number from 0 (closed) to 100 % (open). As a setting, `off` is \
                  `STOP`.\n",
             ),
+            Control::Text(Texts { longest, characters }) => {
+                self.line(format_args!(
+                    "A text of up to {longest} characters: {characters}. Whatever arrives is text here, `ON` and numbers too; \
+                     only what begins with `{{` has to be the JSON form. It is never on: it has no `max_on` and no \
+                     `interlock`. `initial` and `safe` are texts as well, by default the empty one.\n",
+                ));
+            }
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(

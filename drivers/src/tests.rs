@@ -1,6 +1,7 @@
 //! What holds for every driver of the list.
 
 mod conventions;
+mod corpus;
 mod faults;
 mod guide;
 mod identity;

@@ -31,6 +31,9 @@ use tracing::{debug, error, info};
 
 /// Longest time that somebody waits for an actuator which is removed to become safe.
 const REMOVAL: Duration = Duration::from_secs(2);
+/// What waits to be told at most, before more commands are read: far more answers than are kept for the broker. Then they come
+/// faster than anybody could hear of them.
+const MOST_NEWS: usize = 10_000;
 /// The timer looks at least this often.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -59,13 +62,17 @@ impl Acting {
     }
 
     /// A command from the broker. May be called from any thread, callbacks too: it waits for nothing, refuses a flood, and
-    /// leaves it to others to tell.
+    /// leaves it to others to tell. Of more than can be told, nothing is read.
     pub fn command(&self, actuator: &str, message: Incoming) {
         let (now, wall) = (Instant::now(), SystemTime::now());
-        let command = command::parse(&message.payload, wall);
+        if self.shared.lock().news.len() >= MOST_NEWS {
+            return;
+        }
         let route = message.response_topic.map(|topic| (topic, message.correlation));
         let _runtime = self.shared.runtime.enter();
         let mut body = self.shared.lock();
+        // Below the lock: at most 4 KiB.
+        let command = command::parse(&message.payload, body.gate.takes(actuator), wall);
         if body.closed {
             let id = command.map_or_else(|refusal| refusal.id, |command| command.id);
             let message = Some("the agent is stopping".to_owned());

@@ -100,6 +100,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     [
         ("agent", old.agent != new.agent),
         ("agent: { watchdog }", old.watchdog != new.watchdog),
+        ("agent: { store }", old.store != new.store),
         ("board", old.board != new.board),
         ("broker", old.broker != new.broker),
         ("metrics", old.metrics != new.metrics),

@@ -1,6 +1,8 @@
 //! Clients of both protocol versions, written by others, against the embedded broker.
 
-use super::{Handle, start};
+use super::Handle;
+use crate::config::{BrokerUser, EmbeddedBroker};
+use crate::mqtt::Secret;
 use rumqttc::v5::mqttbytes::{QoS as QoS5, v5};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -142,6 +144,11 @@ async fn poll_v5(mut events: rumqttc::v5::EventLoop, tell: UnboundedSender<Seen>
     }
 }
 
+/// A broker without passwords.
+async fn start(listen: SocketAddr) -> anyhow::Result<Handle> {
+    super::start(&EmbeddedBroker::open(listen)).await
+}
+
 async fn broker() -> Handle {
     start(LOOPBACK.parse().unwrap()).await.unwrap()
 }
@@ -235,12 +242,54 @@ async fn a_port_in_use_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn only_this_machine_may_connect() {
+async fn the_network_needs_a_password() {
     for address in ["0.0.0.0:0", "[::]:0", "192.168.1.5:1883", "[::ffff:192.168.1.5]:1883"] {
         let message = format!("{:#}", start(address.parse().unwrap()).await.unwrap_err());
-        assert!(message.contains("no passwords"), "{message}");
+        assert!(message.contains("without passwords"), "{message}");
     }
     for address in ["127.0.0.2:0", "[::ffff:127.0.0.1]:0"] {
         start(address.parse().unwrap()).await.unwrap().stop().await;
     }
+}
+
+/// What a CONNECT with this login is answered with.
+async fn login(version: Version, address: SocketAddr, login: Option<(&str, &str)>) -> Result<(), String> {
+    let (host, name) = (address.ip().to_string(), "somebody");
+    let answer = async {
+        match version {
+            Version::V3 => {
+                let mut options = rumqttc::MqttOptions::new(name, host, address.port());
+                if let Some((name, password)) = login {
+                    options.set_credentials(name, password);
+                }
+                let (_client, mut events) = rumqttc::AsyncClient::new(options, 10);
+                events.poll().await.map(drop).map_err(|error| error.to_string())
+            }
+            Version::V5 => {
+                let mut options = rumqttc::v5::MqttOptions::new(name, host, address.port());
+                if let Some((name, password)) = login {
+                    options.set_credentials(name, password);
+                }
+                let (_client, mut events) = rumqttc::v5::AsyncClient::new(options, 10);
+                events.poll().await.map(drop).map_err(|error| error.to_string())
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, answer).await.expect("in time")
+}
+
+#[tokio::test]
+async fn who_has_no_password_is_refused() {
+    let users = vec![BrokerUser { name: "pump".into(), password: Secret("hunter2".into()) }];
+    let settings = EmbeddedBroker { listen: "0.0.0.0:0".parse().unwrap(), users };
+    let broker = super::start(&settings).await.unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], broker.address().port()));
+    for version in [Version::V3, Version::V5] {
+        assert_eq!(login(version, address, Some(("pump", "hunter2"))).await, Ok(()));
+        for wrong in [None, Some(("pump", "hunter")), Some(("pump", "")), Some(("other", "hunter2"))] {
+            let refusal = login(version, address, wrong).await.unwrap_err();
+            assert!(refusal.contains("BadUserNamePassword"), "{wrong:?}: {refusal}");
+        }
+    }
+    broker.stop().await;
 }

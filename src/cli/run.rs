@@ -3,7 +3,9 @@
 use super::{Failure, Hardware, code, hardware};
 use crate::agent::{self, Ended, Setup};
 use crate::bus::{Bus, Loads, Simulated, with_expanders};
-use crate::config::{Board, Config, HardwareWatchdog};
+use crate::config::{Board, Config, EmbeddedBroker, HardwareWatchdog};
+use crate::doctor;
+use crate::files::private_folder;
 use crate::simulation::{self, Scene};
 use crate::watchdog::Device;
 use std::os::unix::process::CommandExt;
@@ -19,7 +21,11 @@ use tracing::{info, warn};
 const LEAVE: Duration = Duration::from_millis(50);
 
 pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
+    no_core();
     let (file, config) = hardware.load()?;
+    for finding in doctor::secrets(&file) {
+        warn!("{}; {}", finding.what, finding.mend.unwrap_or_default());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -37,13 +43,29 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
     }
 }
 
+/// After a crash no core is written: it would have the passwords in it. `prlimit --core=unlimited --pid PID` allows one all the
+/// same, to whoever may look into the process anyway.
+fn no_core() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls are given a structure that lives until they return.
+    let done = unsafe {
+        libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) == 0 && {
+            limit.rlim_cur = 0;
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) == 0
+        }
+    };
+    if !done {
+        warn!("cores cannot be turned off: {}", std::io::Error::last_os_error());
+    }
+}
+
 async fn agent(
     config: Config,
     read: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
 ) -> Result<Ended, Failure> {
-    let broker = match config.broker {
-        Some(listen) => {
-            let broker = crate::broker::start(listen).await;
+    let broker = match &config.broker {
+        Some(settings) => {
+            let broker = crate::broker::start(settings).await;
             Some(broker.map_err(|error| Failure::new(code::UNAVAILABLE, format!("{error:#}")))?)
         }
         None => None,
@@ -101,11 +123,12 @@ fn board(config: &Config) -> &'static str {
 fn greet(config: &Config) {
     let (base, agent) = (&config.base, &config.agent);
     info!("all hardware is simulated");
-    if let Some(address) = config.broker {
-        let (host, port) = (address.ip(), address.port());
-        info!("look:    mosquitto_sub -h {host} -p {port} -v -t '{base}/{agent}/#'");
+    if let Some(EmbeddedBroker { listen, users }) = &config.broker {
+        let (host, port) = (listen.ip(), listen.port());
+        let login = users.first().map_or_else(String::new, |user| format!(" -u {} -P PASSWORD", user.name));
+        info!("look:    mosquitto_sub -h {host} -p {port}{login} -v -t '{base}/{agent}/#'");
         if let Some(actuator) = config.actuators.first() {
-            info!("command: mosquitto_pub -h {host} -p {port} -t {base}/{agent}/{}/set -m ON", actuator.id);
+            info!("command: mosquitto_pub -h {host} -p {port}{login} -t {base}/{agent}/{}/set -m ON", actuator.id);
         }
     }
 }
@@ -117,7 +140,7 @@ pub(super) fn state_directory() -> Option<PathBuf> {
     }
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
     let folder = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?.join("halyard");
-    match std::fs::create_dir_all(&folder) {
+    match private_folder(&folder) {
         Ok(()) => Some(folder),
         Err(error) => {
             warn!("{}: {error}; `initial: restore` gives the safe state", folder.display());

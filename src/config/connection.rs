@@ -1,11 +1,14 @@
 //! The agent's id and the way to the broker.
 
+use super::HardwareWatchdog;
+use super::model::{BrokerUser, EmbeddedBroker};
 use super::values::{Id, Listen, RESERVED, Url, is_id};
-use super::{HardwareWatchdog, written};
-use crate::mqtt::message::Secret;
+use super::written::{self, User};
 use crate::mqtt::{Protocol, Settings};
+use crate::store::Bounds;
 use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +19,9 @@ const LOCAL_BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 const WATCHDOG: Duration = Duration::from_secs(15);
 const SHORTEST_WATCHDOG: Duration = Duration::from_secs(1);
 const LONGEST_WATCHDOG: Duration = Duration::from_secs(3600);
+/// Bounds of what waits on disk: bytes, and how long.
+const SIZE: RangeInclusive<u64> = 1_000_000..=64_000_000_000;
+const AGE_MIN: Duration = Duration::from_secs(60);
 
 /// The agent's id: as written, or the host's name. `root` is the file.
 pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<Problem>) -> Option<String> {
@@ -59,6 +65,23 @@ pub fn watchdog(agent: Option<&written::Agent>, problems: &mut Vec<Problem>) -> 
     Some(HardwareWatchdog { path: PathBuf::from(&path.value), timeout })
 }
 
+/// Bounds of what waits on disk.
+pub fn bounds(written: Option<written::Bounds>, problems: &mut Vec<Problem>) -> Bounds {
+    let written::Bounds { size, age } = written.unwrap_or_default();
+    let usual = Bounds::default();
+    if let Some(size) = &size
+        && !SIZE.contains(&size.value.0)
+    {
+        problems.push(Problem::new(size.place, "`size` must be from 1MB to 64GB"));
+    }
+    if let Some(age) = &age
+        && age.value.0 < AGE_MIN
+    {
+        problems.push(Problem::new(age.place, format!("`age` must be from 1m to 3650d, not `{}`", age.value)));
+    }
+    Bounds { size: size.map_or(usual.size, |size| size.value.0), age: age.map_or(usual.age, |age| age.value.0) }
+}
+
 /// Reports an id that is a topic of the agent itself.
 pub fn check_reserved(id: &Placed<Id>, problems: &mut Vec<Problem>) {
     if let Some(reserved) = RESERVED.iter().find(|reserved| **reserved == id.value.0) {
@@ -90,19 +113,49 @@ pub fn page(listen: &Placed<Listen>, problems: &mut Vec<Problem>) -> Option<Sock
     None
 }
 
-/// The way to the broker. `agent` is the agent's id, `listen` where the embedded broker listens.
+/// The embedded broker.
+pub fn embedded(broker: written::Broker, problems: &mut Vec<Problem>) -> EmbeddedBroker {
+    let mut users: Vec<BrokerUser> = Vec::new();
+    for User { name, password } in broker.users.into_iter().flat_map(|users| users.0) {
+        if name.is_empty() || name.len() > 128 || name.contains(char::is_control) {
+            let message = format!("`name` must be 1 to 128 bytes without control characters, not {}", name.shown());
+            problems.push(Problem::new(name.place, message));
+        } else if users.iter().any(|user| user.name == name.value) {
+            problems.push(Problem::new(name.place, format!("there is a user {} already", name.shown())));
+        }
+        if password.0.is_empty() {
+            problems.push(Problem::new(password.place, "`password` must not be empty"));
+        }
+        users.push(BrokerUser { name: name.value, password: password.value });
+    }
+    let settings = EmbeddedBroker { listen: broker.listen.value.0, users };
+    if !settings.is_guarded() {
+        let message = "`listen` opens the broker to the network: that takes `users`, as in `users: [ { name: phone, \
+                       password: { file: PATH } } ]`, or else a loopback address such as `127.0.0.1:1883`";
+        problems.push(Problem::new(broker.listen.place, message));
+    }
+    settings
+}
+
+/// The way to the broker. `agent` is the agent's id, `embedded` the embedded broker: without a `url`, the agent is its first
+/// user.
 pub fn settings(
-    mqtt: written::Mqtt,
+    mut mqtt: written::Mqtt,
     agent: &str,
-    listen: Option<SocketAddr>,
+    embedded: Option<&EmbeddedBroker>,
     node: Option<&Node>,
     problems: &mut Vec<Problem>,
 ) -> Settings {
     let protocol = mqtt.version.map_or(Protocol::V5, |version| version.0);
     let (urls, tls) = match &mqtt.url {
         Some(urls) => urls_of(urls, node, problems),
-        None => (vec![format!("mqtt://{}", reachable(listen.unwrap_or(LOCAL_BROKER)))], false),
+        None => (vec![format!("mqtt://{}", reachable(embedded.map_or(LOCAL_BROKER, |broker| broker.listen)))], false),
     };
+    let mut password = None;
+    if let (None, None, Some(user)) = (&mqtt.url, &mqtt.username, embedded.and_then(|broker| broker.users.first())) {
+        mqtt.username = Some(user.name.clone());
+        password = Some(user.password.clone());
+    }
     for (key, file) in [("ca", &mqtt.ca), ("cert", &mqtt.cert), ("key", &mqtt.key)] {
         if let Some(file) = file
             && !tls
@@ -127,7 +180,7 @@ pub fn settings(
     let path = |file: Option<Placed<String>>| file.map(|file| PathBuf::from(file.value));
     Settings {
         username: mqtt.username,
-        password: mqtt.password.map(|password| Secret(password.value)),
+        password: mqtt.password.map(|password| password.value).or(password),
         protocol,
         ca: path(mqtt.ca),
         certificate: path(mqtt.cert),

@@ -16,14 +16,15 @@ pub mod report;
 mod resolve;
 pub mod schema;
 mod sensor;
+mod shown;
 mod stanza;
 mod values;
 mod written;
 mod yaml;
 
 pub use model::{
-    ActuatorConfig, At, Board, Config, ExpanderConfig, HardwareWatchdog, Initial, LineName, Link, PwmName,
-    SensorConfig, Source, Store,
+    ActuatorConfig, At, Board, BrokerUser, Config, EmbeddedBroker, ExpanderConfig, Fingerprint, HardwareWatchdog,
+    Initial, LineName, Link, PwmName, SensorConfig, Source, Store,
 };
 pub use report::{Finding, Position, Report};
 pub use values::is_id;
@@ -102,7 +103,7 @@ fn report(name: &str, document: &Document<'_>, mut problems: Vec<Problem>) -> Re
 }
 
 /// An error of the operating system without its number: `No such file or directory`.
-fn os_error(error: &std::io::Error) -> String {
+pub(crate) fn os_error(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((text, _)) => text.to_owned(),

@@ -1,9 +1,12 @@
 //! What a configuration means, after everything in it was checked.
 
 use crate::acting::gate::{Heartbeat, Rate};
-use crate::mqtt::Settings;
+use crate::mqtt::{Secret, Settings};
 use crate::sensing::filter::Filter;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
+use crate::store::Bounds;
+use halyard_drivers::{
+    ActuatorSpec, Channel, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,10 +20,12 @@ pub struct Config {
     pub agent: String,
     /// The machine's watchdog, if the agent shall feed it.
     pub watchdog: Option<HardwareWatchdog>,
+    /// Bounds of what waits on disk for the broker.
+    pub store: Bounds,
     /// What the hardware is reached through.
     pub board: Board,
-    /// Where the embedded broker listens, if there shall be one.
-    pub broker: Option<SocketAddr>,
+    /// The embedded broker, if there shall be one.
+    pub broker: Option<EmbeddedBroker>,
     /// The way to the broker.
     pub mqtt: Settings,
     /// First topic level: `B` in the topics.
@@ -44,6 +49,38 @@ pub struct HardwareWatchdog {
     pub path: PathBuf,
     /// How long after it was fed last it resets the machine.
     pub timeout: Duration,
+}
+
+/// The embedded broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedBroker {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may use it; without any, whoever can reach it.
+    pub users: Vec<BrokerUser>,
+}
+
+/// A user of the embedded broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUser {
+    /// Name.
+    pub name: String,
+    /// Password.
+    pub password: Secret,
+}
+
+impl EmbeddedBroker {
+    /// One for whoever can reach it.
+    #[must_use]
+    pub fn open(listen: SocketAddr) -> Self {
+        Self { listen, users: Vec::new() }
+    }
+
+    /// Whether nobody but this machine reaches it without a password.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback() || !self.users.is_empty()
+    }
 }
 
 /// Where hardware comes from.
@@ -234,7 +271,7 @@ impl fmt::Display for LineName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// Every one is kept, within bounds, and delivered on `backlog`. The default of edge inputs.
+    /// Every one is kept, on disk and within bounds, and delivered on `backlog`. The default of edge inputs.
     All,
     /// Only the newest is kept. The default of sampled sensors.
     Latest,
@@ -260,7 +297,17 @@ pub struct SensorConfig {
     /// What becomes of its states while the broker is away.
     pub store: Store,
     /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
+}
+
+/// All that a stanza says as one text, which is never shown: it has the secrets in it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fingerprint(pub(super) String);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
 }
 
 /// How a sensor gives its samples.
@@ -287,6 +334,18 @@ pub enum Source {
         /// Interval at which a part is asked; the shortest time between two states of one that talks by itself.
         every: Duration,
     },
+}
+
+impl Source {
+    /// What it measures.
+    #[must_use]
+    pub fn channels(&self) -> Vec<Channel> {
+        match self {
+            Self::Sampled { spec, .. } => spec.channels(),
+            Self::Edges { spec, .. } => spec.channels(),
+            Self::Serial { spec, .. } => spec.channels(),
+        }
+    }
 }
 
 /// A configured actuator.
@@ -321,7 +380,7 @@ pub struct ActuatorConfig {
     /// How many commands that do not turn it off it takes in a time.
     pub rate: Option<Rate>,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
 }
 
 impl ActuatorConfig {
@@ -348,7 +407,7 @@ pub struct ExpanderConfig {
     /// How often inputs are looked at.
     pub poll: Duration,
     /// All of its stanza as canonical text, secrets included: equal means unchanged. Never shown.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
 }
 
 /// What an actuator gets at start.

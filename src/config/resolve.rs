@@ -5,7 +5,7 @@ use super::model::{At, Board, Config, LineName, Link, PwmName};
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, expander, header, port, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, expander, header, port, sensor, shown, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -23,12 +23,14 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
     let watchdog = connection::watchdog(file.agent.as_ref(), problems);
-    let broker = file.broker.map(|broker| broker.listen.0);
+    let store = connection::bounds(file.agent.and_then(|agent| agent.store), problems);
+    let broker = file.broker.map(|broker| connection::embedded(broker, problems));
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
     let base = mqtt.base.take().map_or_else(|| "halyard".to_owned(), |base| base.0);
     let discovery = mqtt.discovery.take().map_or_else(|| Some("homeassistant".to_owned()), |prefix| prefix.0);
-    let settings = connection::settings(mqtt, agent.as_deref().unwrap_or_default(), broker, root.get("mqtt"), problems);
+    let id = agent.as_deref().unwrap_or_default();
+    let settings = connection::settings(mqtt, id, broker.as_ref(), root.get("mqtt"), problems);
 
     let own_topics = agent.as_ref().map(|agent| format!("{base}/{agent}/"));
     let mut seen =
@@ -41,10 +43,12 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let mut actuators: Vec<_> =
         stanzas(root, "actuators").iter().filter_map(|node| actuator::resolve(node, &mut seen, problems)).collect();
     actuator::interlock(&mut actuators, &seen, problems);
+    shown::check(&actuators, &sensors, &seen, problems);
 
     let mut config = Config {
         agent: agent?,
         watchdog,
+        store,
         board,
         broker,
         mqtt: settings,
@@ -63,14 +67,14 @@ impl Config {
     /// Whatever is on an expander has to be opened anew when that changes.
     fn follow_expanders(&mut self) {
         let fingerprints: BTreeMap<_, _> =
-            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.as_str())).collect();
+            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.0.as_str())).collect();
         let of =
             |at: &At| at.expanders().into_iter().filter_map(|id| fingerprints.get(id)).copied().collect::<String>();
         for sensor in &mut self.sensors {
-            sensor.fingerprint += &of(&sensor.at);
+            sensor.fingerprint.0 += &of(&sensor.at);
         }
         for actuator in &mut self.actuators {
-            actuator.fingerprint += &of(&actuator.at);
+            actuator.fingerprint.0 += &of(&actuator.at);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What sensors and actuators have in common: a stanza's driver, and its keys sorted by who reads them.
 
+use super::model::Fingerprint;
 use super::place::{PLACE_KEYS, place_keys, wants};
 use super::written;
 use halyard_drivers::options::node::quote;
@@ -129,8 +130,8 @@ impl<'d> Stanza<'d> {
     }
 
     /// All of the stanza as canonical text, secrets included.
-    pub fn fingerprint(&self) -> String {
-        canonical(self.node).to_string()
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(canonical(self.node).to_string())
     }
 }
 

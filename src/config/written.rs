@@ -1,7 +1,8 @@
 //! What the file says: its keys with their types and meaning. The JSON Schema comes from here too.
 
 use super::model::{Board, Store};
-use super::values::{Discovery, Id, Listen, Setting, Start, TopicPrefix, Url, Version};
+use super::values::{Discovery, Id, Listen, Setting, Size, Start, TopicPrefix, Url, Version};
+use crate::mqtt::Secret;
 use halyard_drivers::options::{OneOrMany, Placed, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -40,14 +41,39 @@ pub struct Agent {
     pub watchdog: Option<Placed<String>>,
     /// After how long, 1s to 1h; not all parts can count so far. Default: 15s.
     pub watchdog_timeout: Option<Placed<Span>>,
+    /// Bounds of what waits on disk for the broker, of sensors with `store: all`. When they are reached, the oldest is dropped.
+    pub store: Option<Bounds>,
+}
+
+/// The keys below `store` of the agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Size on disk, 1MB to 64GB. Default: 64MB.
+    pub size: Option<Placed<Size>>,
+    /// How long a state may wait, 1m to 3650d. Default: 7d.
+    pub age: Option<Placed<Span>>,
 }
 
 /// The keys below `broker`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Broker {
-    /// Address and port to listen on: `127.0.0.1:1883`, or `0.0.0.0:1883` for all interfaces.
-    pub listen: Listen,
+    /// Address and port to listen on: `127.0.0.1:1883`, or with `users` also `0.0.0.0:1883`, for all interfaces.
+    pub listen: Placed<Listen>,
+    /// Who may use it. Default, on a loopback address only: everybody on this machine.
+    #[serde(default)]
+    pub users: Option<OneOrMany<User>>,
+}
+
+/// A user of the embedded broker.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Name.
+    pub name: Placed<String>,
+    /// Password: better as `{ file: PATH }` or `{ env: NAME }`.
+    pub password: Placed<Secret>,
 }
 
 /// The keys below `metrics`.
@@ -69,7 +95,7 @@ pub struct Mqtt {
     /// User name.
     pub username: Option<String>,
     /// Password: better as `{ file: PATH }` or `{ env: NAME }`.
-    pub password: Option<Placed<String>>,
+    pub password: Option<Placed<Secret>>,
     /// First topic level. Default: `halyard`.
     pub base: Option<TopicPrefix>,
     /// Version of the protocol. Default: 5.
@@ -94,7 +120,8 @@ pub struct Sensor {
     pub name: Option<String>,
     /// Interval from sample to sample, 10ms to 24h; of parts that talk by themselves, the shortest one. Default: 10s.
     pub every: Option<Placed<Span>>,
-    /// What becomes of states while the broker is away. Default: `latest`, of edge inputs `all`.
+    /// What becomes of states while the broker is away: `all` of them wait, on disk, the `latest` in memory, or `none`. Default:
+    /// `latest`, of edge inputs `all`.
     pub store: Option<Store>,
 }
 
@@ -147,6 +174,26 @@ pub struct Rate {
     pub limit: Placed<i64>,
     /// In which time.
     pub per: Placed<Span>,
+}
+
+/// Keys that all actuators have that take text, besides those that say where they are connected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TextActuator {
+    /// Id of the actuator, the third topic level. Unique among sensors and actuators.
+    pub id: Option<Placed<Id>>,
+    /// Name shown to people. Default: the id.
+    pub name: Option<String>,
+    /// The text that it gets at start, or `restore` for the one that it had when the agent last ran. Default: none.
+    pub initial: Option<Placed<String>>,
+    /// The text that it gets when nobody is in control. Default: none.
+    pub safe: Option<Placed<String>>,
+    /// How long it may be without a broker before it gets `safe`. Default: for ever.
+    pub safe_after: Option<Placed<Span>>,
+    /// Who has to be heard: without a message on this topic for this long, it gets `safe`. Default: nobody.
+    pub control: Option<Control>,
+    /// How many commands it takes in a time; more are refused. Default: any number.
+    pub rate: Option<Rate>,
 }
 
 /// Keys that all expanders have, besides those that say where they are connected.

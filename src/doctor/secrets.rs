@@ -13,13 +13,20 @@ pub fn secrets(file: &Path) -> Vec<Finding> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut files: Vec<PathBuf> = Vec::new();
     let mqtt = root.get("mqtt");
-    match mqtt.and_then(|mqtt| mqtt.get("password")) {
-        Some(Value::String(_)) => files.push(file.to_owned()),
-        Some(password) => {
-            files.extend(password.get("file").and_then(Value::as_str).map(|name| folder.join(name)));
+    let users = root.get("broker").and_then(|broker| broker.get("users"));
+    let users = match users {
+        Some(Value::Sequence(users)) => users.as_slice(),
+        Some(user) => std::slice::from_ref(user),
+        None => &[],
+    };
+    for password in mqtt.into_iter().chain(users).filter_map(|who| who.get("password")) {
+        match password {
+            Value::String(_) => files.push(file.to_owned()),
+            elsewhere => files.extend(elsewhere.get("file").and_then(Value::as_str).map(|name| folder.join(name))),
         }
-        None => {}
     }
+    files.sort();
+    files.dedup();
     files.extend(mqtt.and_then(|mqtt| mqtt.get("key")).and_then(Value::as_str).map(PathBuf::from));
     let readable = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
     let warning = |path: &PathBuf| {

@@ -1,19 +1,21 @@
 //! The connection to the broker, seen from outside.
 
-use super::link::{Link, Way};
+use super::link::{Link, MakeOptions};
 use super::message::{Event, Incoming, Protocol, Settings};
 use super::outbox::{Outbox, Shared, Signal};
-use super::paho_fix;
+use super::{paho_fix, words};
 use bytes::Bytes;
 use paho_mqtt::{
     AsyncClient, ConnectOptionsBuilder, CreateOptionsBuilder, MQTT_VERSION_3_1_1, MQTT_VERSION_5, Message, Properties,
-    PropertyCode,
+    PropertyCode, ReasonCode,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
+/// Longest packet that the broker may send (MQTT 5), in bytes: our own discovery message with thousands of entities.
+const LONGEST_PACKET: u32 = 4 << 20;
 /// How long the broker may take to answer a connect.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,16 @@ pub enum Error {
     /// `mqtts://` without TLS.
     #[error("this halyard was built without TLS (cargo feature `tls`), so it cannot connect to mqtts://")]
     NoTls,
+    /// A file that TLS needs.
+    #[error("cannot read {path} (`{key}`): {why}")]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// A topic that cannot be one.
     #[error("{0:?} is not a topic")]
     Topic(String),
@@ -109,17 +121,23 @@ impl Client {
                 return Err(Error::Topic(topic.to_owned()));
             }
         }
-        let ways = ways(settings, will_topic)?;
+        let make_options = make_options(settings, will_topic)?;
         let shared = outbox.into_shared();
         let refused = Arc::new(AtomicU64::new(0));
         let make_client = {
             let (settings, shared, refused, events) =
                 (settings.clone(), shared.clone(), refused.clone(), events.clone());
             let shortcut = Arc::new(shortcut);
-            Box::new(move || library_client(&settings, &shared, &refused, &events, &shortcut))
+            Box::new(move |probe| {
+                if probe {
+                    bare_client(&settings, "-probe")
+                } else {
+                    library_client(&settings, &shared, &refused, &events, &shortcut)
+                }
+            })
         };
         let (end, ended) = oneshot::channel();
-        let link = Link::new(make_client, ways, settings, will_topic, subscriptions, shared.clone(), events)?;
+        let link = Link::new(make_client, make_options, settings, will_topic, subscriptions, shared.clone(), events)?;
         std::thread::Builder::new().name("mqtt".to_owned()).spawn(move || {
             link.run();
             // Nobody waits any more when this fails.
@@ -170,15 +188,7 @@ fn library_client(
     events: &mpsc::Sender<Event>,
     shortcut: &Arc<Shortcut>,
 ) -> paho_mqtt::Result<AsyncClient> {
-    let client = AsyncClient::new(
-        CreateOptionsBuilder::new()
-            .server_uri(settings.urls.first().map_or("", String::as_str))
-            .client_id(&settings.client_id)
-            .mqtt_version(version(settings.protocol))
-            // Far more than is ever in flight: the backlog is in the outbox.
-            .max_buffered_messages(10_000)
-            .finalize(),
-    )?;
+    let client = bare_client(settings, "")?;
     // Callbacks run on threads of the library, which hold its global lock: nothing in them waits.
     // Some room is kept for what happens to the connection.
     let reserve = (events.max_capacity() / 2).min(8);
@@ -197,8 +207,24 @@ fn library_client(
     let to = shared.clone();
     client.set_connection_lost_callback(move |_| to.signal(Signal::Lost));
     let to = shared.clone();
-    client.set_disconnected_callback(move |_, _, reason| to.signal(Signal::Closing(reason.to_string())));
+    client.set_disconnected_callback(move |_, properties, reason| {
+        let taken_over = reason == ReasonCode::SessionTakenOver;
+        to.signal(Signal::Closing { why: words::reason(reason, &properties), taken_over });
+    });
     Ok(client)
+}
+
+/// A client that signals nothing; `suffix` is the end of its identifier.
+fn bare_client(settings: &Settings, suffix: &str) -> paho_mqtt::Result<AsyncClient> {
+    AsyncClient::new(
+        CreateOptionsBuilder::new()
+            .server_uri(settings.urls.first().map_or("", String::as_str))
+            .client_id(format!("{}{suffix}", settings.client_id))
+            .mqtt_version(version(settings.protocol))
+            // Far more than is ever in flight: the backlog is in the outbox.
+            .max_buffered_messages(10_000)
+            .finalize(),
+    )
 }
 
 fn incoming(message: &Message) -> Incoming {
@@ -244,28 +270,42 @@ fn version(protocol: Protocol) -> u32 {
     }
 }
 
-/// How to connect to each of the brokers.
-fn ways(settings: &Settings, will_topic: Option<&str>) -> Result<Vec<Way>, Error> {
-    let mut options = connect_options(settings, will_topic)?;
-    let mut to = |url: &str, fresh| {
+/// How to connect, which is tried out once.
+fn make_options(settings: &Settings, will_topic: Option<&str>) -> Result<MakeOptions, Error> {
+    connect_options(settings)?;
+    let (settings, will_topic) = (settings.clone(), will_topic.map(ToOwned::to_owned));
+    Ok(Box::new(move |url, fresh, will| {
+        check_files(&settings)?;
+        let mut options = connect_options(&settings)?;
         options.server_uris(&[url]);
         match settings.protocol {
             Protocol::V5 => options.clean_start(fresh),
             Protocol::V3 => options.clean_session(fresh),
         };
-        options.finalize()
-    };
-    let way = |url: &String| Way { url: url.clone(), fresh: to(url, true), resumed: to(url, false) };
-    Ok(settings.urls.iter().map(way).collect())
+        if let (Some(topic), Some(will)) = (&will_topic, will) {
+            options.will_message(will.message(topic, "offline"));
+        }
+        Ok(options.finalize())
+    }))
 }
 
-/// All but the broker's URL and whether its session shall go on.
-fn connect_options(settings: &Settings, will_topic: Option<&str>) -> Result<ConnectOptionsBuilder, Error> {
+/// The library would only say that it does not work.
+fn check_files(settings: &Settings) -> Result<(), Error> {
+    for (key, file) in [("ca", &settings.ca), ("cert", &settings.certificate), ("key", &settings.key)] {
+        if let Some(file) = file
+            && let Err(error) = std::fs::File::open(file)
+        {
+            let why = crate::config::os_error(&error);
+            return Err(Error::File { key, path: file.display().to_string(), why });
+        }
+    }
+    Ok(())
+}
+
+/// All but the broker's URL, the last will, and whether the session shall go on.
+fn connect_options(settings: &Settings) -> Result<ConnectOptionsBuilder, Error> {
     let mut options = ConnectOptionsBuilder::with_mqtt_version(version(settings.protocol));
     options.keep_alive_interval(settings.keep_alive).connect_timeout(CONNECT_TIMEOUT).max_inflight(100);
-    if let Some(topic) = will_topic {
-        options.will_message(Message::new_retained(topic, "offline", 1));
-    }
     if let Some(name) = &settings.username {
         if name.contains('\0') {
             return Err(paho_mqtt::Error::BadUtf8String.into());
@@ -279,6 +319,7 @@ fn connect_options(settings: &Settings, will_topic: Option<&str>) -> Result<Conn
         let mut properties = Properties::new();
         let seconds = u32::try_from(settings.session.as_secs()).unwrap_or(u32::MAX);
         properties.push_u32(PropertyCode::SessionExpiryInterval, seconds)?;
+        properties.push_u32(PropertyCode::MaximumPacketSize, LONGEST_PACKET)?;
         options.properties(properties);
     }
     #[cfg(feature = "tls")]

@@ -9,14 +9,15 @@ mod tests;
 use super::topics::Topics;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use halyard_drivers::actuator::FULL;
-use halyard_drivers::{Appearance, Channel, Control, Reading, Value as Number};
+use halyard_drivers::{Appearance, Channel, Control, Reading, Texts, Value as Number};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 8] = ["sensor", "binary_sensor", "switch", "number", "light", "fan", "device_tracker", "event"];
+const PLATFORMS: [&str; 10] =
+    ["sensor", "binary_sensor", "switch", "number", "light", "fan", "cover", "text", "device_tracker", "event"];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -189,6 +190,7 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
         Control::Level(Appearance::Light) => light(&entity, topics, &actuator.id),
         Control::Level(Appearance::Fan) => fan(&entity, topics, &actuator.id),
         Control::Cover => cover(&entity, topics, &actuator.id),
+        Control::Text(texts) => text(&entity, texts),
         Control::Level(Appearance::Plain) => {
             let mut component = entity.component("number", STATE, None);
             component.extend([("min", json!(0)), ("max", json!(Number::Number(FULL))), ("step", json!(1))].map(owned));
@@ -302,6 +304,21 @@ fn cover(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
         ],
     );
     component.extend([("position_closed", json!(0)), ("position_open", json!(Number::Number(FULL)))].map(owned));
+    component
+}
+
+/// Home Assistant's longest text, and longest state.
+const LONGEST_TEXT: usize = 255;
+
+/// A text. It is sent in the JSON form, which takes every text as it is.
+fn text(entity: &Entity<'_>, texts: Texts) -> Map<String, Value> {
+    let mut component = entity.component("text", STATE, None);
+    insert_all(&mut component, [("command_template", r#"{"value": {{ value | tojson }}}"#)]);
+    component.insert("max".into(), texts.longest.min(LONGEST_TEXT).into());
+    if texts.longest > LONGEST_TEXT {
+        let template = format!("{{{{ (value_json.get('{STATE}') or '')[:{LONGEST_TEXT}] }}}}");
+        component.insert("value_template".into(), template.into());
+    }
     component
 }
 

@@ -1,24 +1,26 @@
 //! The way out: whoever has something to publish and may wait for the library, one at a time.
 
+use super::grants::Grants;
 use super::message::Outgoing;
 use super::outbox::{Shared, Signal};
 use paho_mqtt::{AsyncClient, Message, MessageBuilder, Properties, PropertyCode, QoS};
 use std::time::{Duration, Instant};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// How soon to try again what the library did not take.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// A connection, as long as there is one, and its number.
+/// A connection, as long as there is one, its number, and what the broker grants on it.
 #[derive(Default)]
 pub(super) struct Line {
     client: Option<AsyncClient>,
     connection: u64,
+    grants: Grants,
 }
 
 impl Line {
-    pub(super) fn open(&mut self, client: AsyncClient, connection: u64) {
-        (self.client, self.connection) = (Some(client), connection);
+    pub(super) fn open(&mut self, client: AsyncClient, connection: u64, grants: Grants) {
+        *self = Self { client: Some(client), connection, grants };
     }
 
     pub(super) fn close(&mut self) {
@@ -32,7 +34,13 @@ impl Line {
         if state.held_until.is_some_and(|until| until > Instant::now()) {
             return;
         }
-        let Some((number, message)) = state.queue.next() else { return };
+        let Some((number, mut message)) = state.queue.next() else { return };
+        if let Err(length) = self.grants.fit(&mut message) {
+            state.queue.refused(number);
+            drop(state);
+            let Grants { packet, .. } = self.grants;
+            return warn!("the broker takes {packet} bytes at most: {length} for {} are not sent", message.topic);
+        }
         drop(state);
         match client.try_publish(to_library(message)) {
             Ok(token) => shared.signal(Signal::Published { connection: self.connection, number, token }),

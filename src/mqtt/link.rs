@@ -9,13 +9,18 @@
 //! overtake each other. So everything that is not acknowledged goes back into the queue when a connection breaks, to its
 //! old place. The session at the broker lives on all the same, for what others send meanwhile.
 
-use super::client::{CONNECT_TIMEOUT, GOODBYE};
+mod back;
+
+use super::client::{CONNECT_TIMEOUT, Error, GOODBYE};
+use super::grants::Grants;
 use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
-#[cfg(feature = "tls")]
-use super::paho_tls;
+use super::way::{Way, Will};
+use super::words;
+use back::LookBack;
 use paho_mqtt::{
-    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptionsBuilder, Message, Properties, PropertyCode, QoS, Token,
+    AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptions, DisconnectOptionsBuilder, Properties, PropertyCode,
+    QoS, ReasonCode, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
@@ -23,7 +28,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The pause before the first try to connect again is between a half of twice this and all of it, and doubles with each
 /// try. The library's own reconnect looks at its clock every 3 s only, so a broker that restarts would wait for nothing.
@@ -33,20 +38,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How soon to try again what a full channel did not take.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How to connect to one of the brokers.
-pub(super) struct Way {
-    pub(super) url: String,
-    pub(super) fresh: ConnectOptions,
-    pub(super) resumed: ConnectOptions,
-}
+/// A connection that is lost sooner than this was none. After so many of them in a row, somebody else may have our
+/// identifier, or the broker something against us, and the first pause is longer than it would be.
+const SHORT: Duration = Duration::from_secs(5);
+const FEW: u32 = 3;
+const PAUSE_OF_SHORT: Duration = Duration::from_secs(4);
+/// Makes options to connect to this URL, with a new session or the one there was, and with a last will.
+pub(super) type MakeOptions = Box<dyn Fn(&str, bool, Option<Will>) -> Result<ConnectOptions, Error> + Send>;
 
-/// Makes a client of the library that signals what happens to it.
-pub(super) type MakeClient = Box<dyn Fn() -> paho_mqtt::Result<AsyncClient> + Send>;
+/// Makes a client of the library: one that signals what happens to it, or one that tries whether a broker lets us in.
+pub(super) type MakeClient = Box<dyn Fn(bool) -> paho_mqtt::Result<AsyncClient> + Send>;
 
 /// See the module.
 pub(super) struct Link {
     client: AsyncClient,
     make_client: MakeClient,
+    make_options: MakeOptions,
+    client_id: String,
     protocol: Protocol,
     ways: Vec<Way>,
     /// How long a broker keeps our session.
@@ -64,8 +72,13 @@ pub(super) struct Link {
     pause: Duration,
     /// When the last connection was lost, and its session began to age.
     lost: Option<Instant>,
-    /// What the broker said before it closed the connection.
+    /// What the broker said before it closed the connection, and whether another client took it.
     why: Option<String>,
+    taken_over: bool,
+    /// When the connection was made, and how many in a row were short.
+    connected_at: Instant,
+    short: u32,
+    look_back: LookBack,
     operations: HashMap<u64, Operation>,
     last_operation: u64,
     /// Which connection it is, and how many of its subscriptions are not answered yet.
@@ -89,6 +102,12 @@ enum Operation {
     /// What has this number in the queue.
     Publish(u64, DeliveryToken),
     Greeting(DeliveryToken),
+    /// Whether this earlier broker lets us in.
+    LookBack {
+        client: AsyncClient,
+        way: usize,
+        token: Token,
+    },
     Subscribe {
         filter: String,
         connection: u64,
@@ -104,6 +123,7 @@ enum Task {
     Hear(Vec<Signal>),
     Tell,
     Connect,
+    LookBack,
     Publish,
     End,
 }
@@ -111,7 +131,7 @@ enum Task {
 impl Link {
     pub(super) fn new(
         make_client: MakeClient,
-        ways: Vec<Way>,
+        make_options: MakeOptions,
         settings: &Settings,
         will_topic: Option<&str>,
         subscriptions: Vec<(String, u8)>,
@@ -119,10 +139,12 @@ impl Link {
         events: mpsc::Sender<Event>,
     ) -> paho_mqtt::Result<Self> {
         Ok(Self {
-            client: make_client()?,
+            client: make_client(false)?,
             make_client,
+            make_options,
+            client_id: settings.client_id.clone(),
             protocol: settings.protocol,
-            ways,
+            ways: settings.urls.iter().map(|url| Way::new(url)).collect(),
             session: settings.session,
             will_topic: will_topic.map(ToOwned::to_owned),
             subscriptions: subscriptions.into_iter().collect(),
@@ -135,6 +157,10 @@ impl Link {
             pause: SHORTEST_PAUSE,
             lost: None,
             why: None,
+            taken_over: false,
+            connected_at: Instant::now(),
+            short: 0,
+            look_back: LookBack::NONE,
             operations: HashMap::new(),
             last_operation: 0,
             connection: 0,
@@ -155,6 +181,7 @@ impl Link {
                     }
                 }
                 Task::Connect => self.connect(),
+                Task::LookBack => self.look_back(),
                 Task::Publish => self.shared.line().publish(&self.shared),
                 Task::End => return self.end(),
             }
@@ -185,11 +212,18 @@ impl Link {
                 Phase::Waiting(at) => Some(at),
                 Phase::Connecting | Phase::Connected => None,
             };
+            if self.stop.is_none() {
+                state.fetch();
+            }
+            let look_back = self.look_back.at.filter(|_| connected);
+            if look_back.is_some_and(|at| at <= now) {
+                return Task::LookBack;
+            }
             let held_until = state.held_until.filter(|until| *until > now);
             if held_until.is_none() && state.queue.is_ready() {
                 return Task::Publish;
             }
-            let until = [told_at, self.stop, connect_at, held_until].into_iter().flatten().min();
+            let until = [told_at, self.stop, connect_at, look_back, held_until].into_iter().flatten().min();
             state = shared.wait(state, until);
         }
     }
@@ -207,8 +241,13 @@ impl Link {
                 self.start(Operation::Publish(number, token));
             }
             Signal::Published { number, .. } => self.shared.lock().queue.lost(number),
-            Signal::Closing(why) => self.why = Some(why),
+            Signal::Closing { why, taken_over } => {
+                (self.why, self.taken_over) = (Some(why), taken_over);
+                // The library takes the connection for closed then, and says no more of it.
+                self.lose();
+            }
             Signal::Lost => self.lose(),
+            Signal::Reached { way, is_there } => self.reached(way, is_there),
             Signal::Overrun => {
                 if self.overrun_logged.is_none_or(|at| at.elapsed() > LONGEST_PAUSE) {
                     self.overrun_logged = Some(Instant::now());
@@ -235,17 +274,32 @@ impl Link {
     }
 
     fn connect(&mut self) {
-        self.phase = Phase::Connecting;
         let way = &self.ways[self.way];
         // A new process has no use for commands that were given to the one before, nor has one that was away for long.
         let fresh = self.lost.is_none_or(|lost| lost.elapsed() > self.session);
         debug!("connecting to {}", way.url);
-        let token = self.client.connect(if fresh { way.fresh.clone() } else { way.resumed.clone() });
-        self.start(Operation::Connect(token));
+        match (self.make_options)(&way.url, fresh, Some(way.will)) {
+            Ok(options) => {
+                self.phase = Phase::Connecting;
+                let token = self.client.connect(options);
+                self.start(Operation::Connect(token));
+            }
+            // It worked when this began.
+            Err(error) => self.try_again(error.to_string()),
+        }
     }
 
-    fn connected(&mut self) {
+    fn connected(&mut self, grants: Grants) {
         info!("connected to {}", self.ways[self.way].url);
+        if !grants.retain {
+            warn!("the broker keeps no messages: who comes later sees a state when it is published again");
+        }
+        self.taken_over = false;
+        self.connected_at = Instant::now();
+        self.look_back = LookBack::NONE;
+        if self.way > 0 {
+            self.look_back.plan();
+        }
         self.phase = Phase::Connected;
         self.failures = 0;
         self.pause = SHORTEST_PAUSE;
@@ -259,15 +313,19 @@ impl Link {
         for (filter, qos) in self.subscriptions.clone() {
             self.subscribe(&filter, qos);
         }
+        self.ways[self.way].will.fit(grants);
         // After the subscriptions: whoever hears it can be heard. When it gets lost, so does the connection, and the next
         // one has a greeting of its own.
         if let Some(topic) = &self.will_topic
-            && let Ok(token) = self.client.try_publish(Message::new_retained(topic, "online", QoS::AtLeastOnce))
+            && let Ok(token) = self.client.try_publish(self.ways[self.way].will.message(topic, "online"))
         {
             self.start(Operation::Greeting(token));
         }
-        self.shared.line().open(self.client.clone(), self.connection);
-        self.shared.lock().queue.connected();
+        self.shared.line().open(self.client.clone(), self.connection, grants);
+        let mut state = self.shared.lock();
+        state.queue.allow(grants.in_flight);
+        state.queue.connected();
+        drop(state);
         self.unanswered -= 1;
         if self.unanswered == 0 {
             self.tell(Event::Connected);
@@ -302,9 +360,14 @@ impl Link {
         let waker = Waker::from(Arc::new(Completion { number, shared: self.shared.clone() }));
         let mut context = Context::from_waker(&waker);
         let poll = match &mut operation {
-            Operation::Publish(_, token) | Operation::Greeting(token) => Pin::new(token).poll(&mut context),
-            Operation::Connect(token) | Operation::Subscribe { token, .. } | Operation::Unsubscribe { token, .. } => {
-                Pin::new(token).poll(&mut context).map_ok(|_| ())
+            Operation::Publish(_, token) | Operation::Greeting(token) => {
+                Pin::new(token).poll(&mut context).map_ok(|()| Grants::default())
+            }
+            Operation::Connect(token)
+            | Operation::LookBack { token, .. }
+            | Operation::Subscribe { token, .. }
+            | Operation::Unsubscribe { token, .. } => {
+                Pin::new(token).poll(&mut context).map_ok(|answer| Grants::of(answer.properties()))
             }
         };
         match poll {
@@ -313,27 +376,32 @@ impl Link {
         }
     }
 
-    fn complete(&mut self, operation: Operation, result: paho_mqtt::Result<()>) {
+    fn complete(&mut self, operation: Operation, result: paho_mqtt::Result<Grants>) {
         match (operation, result) {
-            (Operation::Connect(_), Ok(())) => self.connected(),
+            (Operation::Connect(_), Ok(grants)) => self.connected(grants),
             (Operation::Connect(_), Err(error)) => {
+                let way = &mut self.ways[self.way];
+                let before = way.will;
+                match &error {
+                    paho_mqtt::Error::ReasonCode(ReasonCode::QosNotSupported, _) => way.will.qos = QoS::AtMostOnce,
+                    paho_mqtt::Error::ReasonCode(ReasonCode::RetainNotSupported, _) => way.will.retained = false,
+                    _ => (),
+                }
+                let url = &way.url;
+                let why = format!("{url}: {}", words::refusal(url, &error));
+                if way.will != before {
+                    debug!("{why}: another try with what it supports");
+                    return self.phase = Phase::Waiting(Instant::now());
+                }
                 self.failures += 1;
-                // What a broker of MQTT 3.1.1 says, which the library does not show.
-                let error = match &error {
-                    paho_mqtt::Error::ConnectReturn(code) => code.to_string(),
-                    other => other.to_string(),
-                };
-                let url = &self.ways[self.way].url;
-                #[cfg(feature = "tls")]
-                let error = paho_tls::take_failure(url).unwrap_or(error);
-                let why = format!("{url}: {error}");
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);
             }
-            (Operation::Publish(number, _), Ok(())) => self.shared.lock().queue.delivered(number),
+            (Operation::LookBack { client, way, .. }, result) => self.looked_back(&client, way, result.err()),
+            (Operation::Publish(number, _), Ok(_)) => self.shared.lock().delivered(number),
             (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
                 warn!("the broker refuses a message on {}: {reason}", token.message().topic());
-                self.shared.lock().queue.refused(number);
+                self.shared.lock().refused(number);
             }
             (Operation::Publish(number, _), Err(error)) => {
                 debug!("a message is sent again: {error}");
@@ -348,29 +416,49 @@ impl Link {
                     self.tell(Event::Connected);
                 }
             }
-            (Operation::Unsubscribe { filter, .. }, Ok(())) => drop(self.unwanted.remove(&filter)),
+            (Operation::Unsubscribe { filter, .. }, Ok(_)) => drop(self.unwanted.remove(&filter)),
             // The next connect makes up for them.
             (Operation::Subscribe { .. } | Operation::Greeting(_) | Operation::Unsubscribe { .. }, _) => (),
         }
     }
 
     fn lose(&mut self) {
-        if !matches!(self.phase, Phase::Connected) {
+        if !matches!(self.phase, Phase::Connected) || !self.leave() {
             return;
         }
-        match (self.make_client)() {
+        self.lost = Some(Instant::now());
+        self.short = if self.connected_at.elapsed() < SHORT { self.short + 1 } else { 0 };
+        let mut why = self.why.take().unwrap_or_else(|| "the connection broke".to_owned());
+        if std::mem::take(&mut self.taken_over) {
+            let id = &self.client_id;
+            error!("another client connects as `{id}`, and takes the connection: each agent needs an `id` of its own");
+            self.pause = LONGEST_PAUSE;
+        } else if self.short >= FEW {
+            why += &format!("; it never lasts: does another client connect as `{}`?", self.client_id);
+            self.pause = PAUSE_OF_SHORT;
+        }
+        self.try_again(why);
+    }
+
+    /// Ends the connection here; the next one has a client of its own. Whether it worked.
+    fn leave(&mut self) -> bool {
+        match (self.make_client)(false) {
             // The new one is made before the old one goes: the library ends its threads with its last client.
             Ok(client) => {
                 self.shared.line().close();
                 drop(std::mem::replace(&mut self.client, client));
             }
-            Err(error) => return warn!("no connection to the broker any more: {error}"),
+            Err(error) => {
+                warn!("no connection to the broker any more: {error}");
+                return false;
+            }
         }
-        take_back(&self.shared, self.operations.drain());
-        self.lost = Some(Instant::now());
+        // The library must not be left while it connects.
+        let gone = self.operations.extract_if(|_, operation| !matches!(operation, Operation::LookBack { .. }));
+        take_back(&self.shared, gone);
         self.failures = 0;
-        let why = self.why.take().unwrap_or_else(|| "the connection broke".to_owned());
-        self.try_again(why);
+        self.way = 0;
+        true
     }
 
     fn try_again(&mut self, why: String) {
@@ -380,11 +468,12 @@ impl Link {
         } else {
             self.failures = 0;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            now + self.pause.mul_f64(0.5 + 0.5 * fastrand::f64())
+            now + jitter(self.pause)
         };
         self.phase = Phase::Waiting(at);
         self.shared.lock().queue.disconnected();
         warn!("no connection to the broker: {why}");
+        debug!("trying again in {:?}", at.saturating_duration_since(now));
         self.tell(Event::Disconnected { why });
     }
 
@@ -412,6 +501,12 @@ impl Link {
             self.say_goodbye();
         }
         let Self { client, operations, shared, .. } = self;
+        for operation in operations.values() {
+            // The library must not be left while it connects.
+            if let Operation::LookBack { token, .. } = operation {
+                let _ = token.clone().wait_for(CONNECT_TIMEOUT + LONGEST_PAUSE);
+            }
+        }
         // No callback comes after this.
         drop(client);
         take_back(&shared, operations);
@@ -425,22 +520,31 @@ impl Link {
 
     fn say_goodbye(&self) {
         let told = self.will_topic.as_ref().map_or(Ok(()), |topic| {
-            let offline = Message::new_retained(topic, "offline", QoS::AtLeastOnce);
+            let offline = self.ways[self.way].will.message(topic, "offline");
             self.client.try_publish(offline)?.wait_for(GOODBYE)
         });
+        let left = self.client.disconnect(self.farewell()).wait_for(GOODBYE);
+        if let Err(error) = told.and(left.map(|_| ())) {
+            warn!("the broker may not know that this agent is offline: {error}");
+        }
+    }
+
+    /// The broker need not collect commands for us.
+    fn farewell(&self) -> DisconnectOptions {
         let mut options = DisconnectOptionsBuilder::new();
         if self.protocol == Protocol::V5 {
-            // The broker need not collect commands for us.
             let mut properties = Properties::new();
             if properties.push_u32(PropertyCode::SessionExpiryInterval, 0).is_ok() {
                 options.properties(properties);
             }
         }
-        let left = self.client.disconnect(options.finalize()).wait_for(GOODBYE);
-        if let Err(error) = told.and(left.map(|_| ())) {
-            warn!("the broker may not know that this agent is offline: {error}");
-        }
+        options.finalize()
     }
+}
+
+/// Between a half and all of it.
+fn jitter(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
 /// What a client that is gone has not delivered waits again.

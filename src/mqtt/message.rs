@@ -60,7 +60,8 @@ pub enum Protocol {
 }
 
 /// Text that no message, log or answer shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[schemars(inline)]
 pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {

@@ -2,6 +2,7 @@
 
 mod client;
 pub mod discovery;
+mod grants;
 mod line;
 mod link;
 pub mod message;
@@ -9,8 +10,11 @@ mod outbox;
 pub mod paho_fix;
 #[cfg(feature = "tls")]
 mod paho_tls;
+mod paho_why;
 mod queue;
 pub mod topics;
+mod way;
+mod words;
 
 pub use client::{Client, Error, Shortcut};
 pub use message::{Event, Incoming, Outgoing, Protocol, Secret, Settings};

@@ -17,7 +17,7 @@ fn kill(stand: &mut Stand) {
     stand.program.signal(libc::SIGKILL);
     assert!(!stand.program.exit().success());
     stand.witness.mark();
-    stand.program.again();
+    stand.program.run_again(|_| {});
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_compressor_rests_also_after_a_kill() {
     entry["compressor"]["uptime"] = json!(entry["compressor"]["uptime"].as_i64().unwrap() - 7_200_000);
     std::fs::write(stand.program.file().with_file_name("state/halyard/actuators.json"), entry.to_string()).unwrap();
     stand.witness.mark();
-    stand.program.again();
+    stand.program.run_again(|_| {});
     stand.state("compressor", "ON", "start");
 }
 
@@ -66,7 +66,7 @@ fn max_on_goes_on_after_a_kill() {
     entry["pump"]["uptime"] = json!(entry["pump"]["uptime"].as_i64().unwrap() - 3_600_000 + 2_000);
     std::fs::write(stand.program.file().with_file_name("state/halyard/actuators.json"), entry.to_string()).unwrap();
     stand.witness.mark();
-    stand.program.again();
+    stand.program.run_again(|_| {});
     let end = stand.state("pump", "OFF", "safety").json();
     assert_eq!(end["why"], "on for 3600s, which is its `max_on`");
 }

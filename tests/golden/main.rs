@@ -51,7 +51,9 @@ fn stanzas() -> Vec<(String, &'static Driver, String)> {
 fn timed(example: &str) -> String {
     let has_time =
         |line: &&str| ["transition:", "speed:", "detach:", "tacho:"].iter().any(|key| line.trim().starts_with(key));
-    example.lines().filter(|line| !has_time(line)).map(|line| format!("{line}\n")).collect()
+    // What looks at intervals does so seldom.
+    let seldom = |line: &str| line.replace("refresh: 1s", "refresh: 1h");
+    example.lines().filter(|line| !has_time(line)).map(|line| format!("{}\n", seldom(line))).collect()
 }
 
 #[test]
@@ -176,6 +178,7 @@ impl Run {
                     Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
                     Control::Level(_) => ["30".to_owned(), r#""OFF""#.to_owned()],
                     Control::Cover => [r#""OPEN""#.to_owned(), r#""CLOSE""#.to_owned()],
+                    Control::Text(_) => [r#""HELLO""#.to_owned(), r#""BYE""#.to_owned()],
                     Control::Number { range, .. } => {
                         [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
                     }
@@ -185,10 +188,18 @@ impl Run {
                     // It takes its time, which here is none: until it is there.
                     self.step_until("a command", r#""state":100,"#, |run| run.command(&first));
                 } else {
-                    self.step("a command", "result", |run| run.command(&first));
+                    self.step("a command", "result", |run| {
+                        run.command(&first);
+                        if matches!(run.at, At::Serial(_)) {
+                            support::wait_until("an answer on the port", || run.wired.has_answered());
+                        }
+                    });
                 }
                 self.step("a fault", "result", |run| {
                     run.wired.strike();
+                    if matches!(run.at, At::Serial(_)) {
+                        support::wait_until("the port is gone", || run.wired.is_gone());
+                    }
                     run.command(&format!(r#"{{"id":"2","value":{second}}}"#));
                 });
                 self.step("recovery", "", |run| run.wired.open());

@@ -6,6 +6,17 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+/// What a broker does in its own way.
+#[derive(Clone, Default)]
+pub struct Manners {
+    /// Properties of its CONNACKs (MQTT 5).
+    pub properties: Vec<u8>,
+    /// Types of packets that it never answers.
+    pub ignores: Vec<u8>,
+    /// Refuses a last will with a quality of service, or one that is retained (MQTT 5).
+    pub plain_wills: bool,
+}
+
 /// Accepts everything, acknowledges everything, and never closes a connection by itself.
 pub struct FakeBroker {
     address: SocketAddr,
@@ -18,6 +29,11 @@ impl FakeBroker {
     /// Speaks this version: 4 for MQTT 3.1.1, 5 for 5. From the second connection on it says that it has the session,
     /// if it shall.
     pub fn start(version: u8, keeps_session: bool) -> Self {
+        Self::with(version, keeps_session, Manners::default())
+    }
+
+    /// The same with these manners.
+    pub fn with(version: u8, keeps_session: bool, manners: Manners) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (to, packets) = channel();
@@ -25,9 +41,9 @@ impl FakeBroker {
         let newest = latest.clone();
         std::thread::spawn(move || {
             for (count, stream) in listener.incoming().flatten().enumerate() {
-                let (to, newest) = (to.clone(), newest.clone());
+                let (to, newest, manners) = (to.clone(), newest.clone(), manners.clone());
                 let present = keeps_session && count > 0;
-                std::thread::spawn(move || serve(stream, version, present, &to, &newest));
+                std::thread::spawn(move || serve(stream, version, present, &manners, &to, &newest));
             }
         });
         Self { address, packets, latest }
@@ -52,7 +68,14 @@ impl FakeBroker {
     }
 }
 
-fn serve(mut stream: TcpStream, version: u8, present: bool, to: &Sender<Packet>, newest: &Mutex<Option<TcpStream>>) {
+fn serve(
+    mut stream: TcpStream,
+    version: u8,
+    present: bool,
+    manners: &Manners,
+    to: &Sender<Packet>,
+    newest: &Mutex<Option<TcpStream>>,
+) {
     let mut buffer = [0; 4096];
     let mut pending = Vec::new();
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -60,9 +83,19 @@ fn serve(mut stream: TcpStream, version: u8, present: bool, to: &Sender<Packet>,
         while let Some(packet) = wire::next(&mut pending).unwrap() {
             let v5 = version == 5;
             let answer = match packet.kind() {
+                silence if manners.ignores.contains(&silence) => Vec::new(),
                 kind::CONNECT => {
                     *newest.lock().unwrap() = Some(stream.try_clone().unwrap());
-                    acknowledgement(kind::CONNACK << 4, &[u8::from(present), 0], if v5 { &[0] } else { &[] })
+                    let reason = match packet.body[7] {
+                        // Connect flags (MQTT 5, 3.1.2.3): "QoS not supported", "Retain not supported".
+                        flags if manners.plain_wills && flags & 0b01_1000 != 0 => 0x9b,
+                        flags if manners.plain_wills && flags & 0b10_0000 != 0 => 0x9a,
+                        _ => 0,
+                    };
+                    let length = [u8::try_from(manners.properties.len()).unwrap()];
+                    let properties = [&length[..], &manners.properties].concat();
+                    let rest = if v5 { properties.as_slice() } else { &[] };
+                    acknowledgement(kind::CONNACK << 4, &[u8::from(present), reason], rest)
                 }
                 kind::PUBLISH => match (packet.head >> 1 & 3, packet.publish(version).unwrap().id) {
                     (1, Some(id)) => acknowledgement(kind::PUBACK << 4, &id.to_be_bytes(), &[]),

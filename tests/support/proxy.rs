@@ -4,7 +4,9 @@ use super::wire::{self, Packet, Publish, kind};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What went over all connections so far.
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ struct Shared {
     record: Mutex<Record>,
     open: Mutex<Vec<TcpStream>>,
     refusing: Mutex<bool>,
+    hushed: AtomicBool,
+    delay: AtomicU64,
 }
 
 impl Proxy {
@@ -44,6 +48,8 @@ impl Proxy {
             record: Mutex::default(),
             open: Mutex::default(),
             refusing: Mutex::new(false),
+            hushed: AtomicBool::new(false),
+            delay: AtomicU64::new(0),
         });
         let of_thread = shared.clone();
         std::thread::spawn(move || {
@@ -72,8 +78,25 @@ impl Proxy {
         }
     }
 
+    /// Swallows whatever comes from both sides, and accepts connections all the same, until [`mend`](Self::mend): what was
+    /// connected stays so to the agent, half of it.
+    pub fn hush(&self) {
+        self.shared.hushed.store(true, SeqCst);
+    }
+
+    /// Lets each piece through so much later.
+    pub fn slow(&self, delay: Duration) {
+        self.shared.delay.store(u64::try_from(delay.as_millis()).unwrap(), SeqCst);
+    }
+
     /// Lets connections through again.
     pub fn mend(&self) {
+        // What was swallowed is gone, and so are the connections that it was swallowed from.
+        if self.shared.hushed.swap(false, SeqCst) {
+            for stream in self.shared.open.lock().unwrap().drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
         *self.shared.refusing.lock().unwrap() = false;
     }
 }
@@ -119,6 +142,13 @@ impl Shared {
         let mut buffer = vec![0; 65536];
         let mut pending = Vec::new();
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if self.hushed.load(SeqCst) {
+                continue;
+            }
+            let delay = Duration::from_millis(self.delay.load(SeqCst));
+            if !delay.is_zero() {
+                std::thread::sleep(delay);
+            }
             pending.extend_from_slice(&buffer[..count]);
             let mut read = || -> Result<(), String> {
                 while let Some(next) = wire::next(&mut pending)? {

@@ -267,7 +267,7 @@ impl Register {
         #[allow(clippy::cast_possible_truncation)] // clamped, or as the device has it
         let field = match value {
             Value::Switch(on) => u64::from(*on),
-            Value::Position { .. } => return raw, // no register has a motor's position
+            Value::Position { .. } | Value::Text(_) => return raw, // no register has such a thing
             Value::Number(number) => {
                 let number = (number - self.offset) / self.scale;
                 match self.kind {

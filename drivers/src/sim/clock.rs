@@ -1,6 +1,6 @@
 //! The time of models.
 //!
-//! It is the real one, but for the tests of this crate: there it stands still until a driver [waits](crate::port::Delay),
+//! It is the real one, but for the tests of this crate and a fuzzer: there it stands still until a driver [waits](crate::port::Delay),
 //! and each thread has its own. So tests take no time, and a driver that waits too little fails on a slow machine as well.
 
 use std::sync::OnceLock;
@@ -16,15 +16,15 @@ pub fn hurry() {
 }
 
 /// What time it is for a model.
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 pub fn now() -> Instant {
     HURRY.get().map_or_else(Instant::now, |start| *start + start.elapsed() * 1_000_000)
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub use stopped::{now, pass};
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod stopped {
     use super::Instant;
     use std::cell::Cell;

@@ -35,6 +35,11 @@ pub trait Part: Send {
         None
     }
 
+    /// The lines of text that it shows, or has taken.
+    fn texts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it asks for attention, by its interrupt output; `None` if it has none.
     fn interrupt(&self) -> Option<bool> {
         None

@@ -76,6 +76,7 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                 }
                 (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (Spec::Actuator(spec), Attachment::Serial) => driver.role == Role::Actuator && spec.serial().is_some(),
                 (Spec::Edge(spec), Attachment::Several(members)) => {
                     // Its lines come in this order.
                     let keys: Vec<_> = members.iter().map(|member| member.key).collect();

@@ -129,6 +129,7 @@ fn actuators_do_what_they_are_told_and_nothing_before() {
             Control::Number { range, .. } => [*range.start(), *range.end()].map(Value::Number).to_vec(),
             Control::Level(_) => [100.0, 0.0, 33.3, 0.1].map(Value::Number).to_vec(),
             Control::Cover => [100.0, 0.0, 33.3, 0.1].map(Value::go).to_vec(),
+            Control::Text(_) => panic!("no line takes text"),
         };
         for found in [false, true] {
             let mut outside = Outside::default();
@@ -175,6 +176,7 @@ fn actuators_refuse_what_they_cannot_be() {
             Control::Number { range, .. } => vec![Value::Switch(true), Value::Number(range.end() + 1.0)],
             Control::Level(_) => vec![Value::Switch(true), Value::Number(-1.0), Value::Number(100.1)],
             Control::Cover => vec![Value::Switch(true), Value::go(-1.0), Value::go(f64::NAN), Value::rest(Some(50.0))],
+            Control::Text(_) => panic!("no line takes text"),
         };
         for value in wrong.into_iter().chain([Value::Number(f64::NAN)]) {
             assert_eq!(actuator.apply(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);

@@ -5,6 +5,7 @@ use super::seen::Seen;
 use super::{Before, By, Rules, Spell};
 use crate::acting::command::{Command, Reason, Wanted};
 use halyard_drivers::actuator::FULL;
+use halyard_drivers::text::Unfit;
 use halyard_drivers::{Control, Value};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
@@ -161,6 +162,13 @@ impl<R> Unit<R> {
                     Err((Reason::OutOfRange, message))
                 }
             }
+            (Wanted::Value(Value::Text(text)), Control::Text(texts)) => match texts.check(text) {
+                Ok(()) => Ok(Value::Text(text.clone())),
+                Err(unfit @ Unfit::Long(_)) => Err((Reason::OutOfRange, texts.explain(unfit))),
+                Err(unfit @ Unfit::Character(_)) => Err((Reason::UnknownValue, texts.explain(unfit))),
+            },
+            // What it is left as: no command says so.
+            (Wanted::Value(Value::Switch(false)), Control::Text(_)) => Ok(Value::Switch(false)),
             (Wanted::Open, Control::Cover) => Ok(Value::go(FULL)),
             (Wanted::Close, Control::Cover) => Ok(Value::go(0.0)),
             (Wanted::Stop | Wanted::Value(Value::Position { at: None, .. }), Control::Cover) => Ok(Value::STOP),
@@ -180,6 +188,7 @@ impl<R> Unit<R> {
                 let message = format!("this actuator knows OPEN, CLOSE, STOP and numbers from 0 to {FULL}");
                 Err((Reason::UnknownValue, message))
             }
+            (_, Control::Text(_)) => Err((Reason::UnknownValue, "this actuator takes text".into())),
             (_, Control::Number { range, .. }) => {
                 let message = format!("this actuator knows numbers from {} to {}", range.start(), range.end());
                 Err((Reason::UnknownValue, message))

@@ -197,7 +197,7 @@ fn sensor(at: At, source: Source) -> SensorConfig {
         source,
         filters: Vec::new(),
         store: Store::Latest,
-        fingerprint: String::new(),
+        fingerprint: Default::default(),
     }
 }
 
@@ -207,6 +207,7 @@ fn configured_parts_are_where_they_are_configured() {
     let config = Config {
         agent: "agent".to_owned(),
         watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),

@@ -136,6 +136,20 @@ fn levels_are_what_they_look_like() {
 }
 
 #[test]
+fn texts_are_no_longer_than_home_assistant_s() {
+    let of = |longest| {
+        let texts = Texts { longest, characters: halyard_drivers::Characters::Utf8 };
+        let message = message(&config(vec![], vec![actuator("sign", Control::Text(texts))]), None);
+        assert_accepted(&message);
+        message["components"]["sign-state"].clone()
+    };
+    assert_eq!((&of(80)["platform"], &of(80)["max"]), (&json!("text"), &json!(80)));
+    assert_eq!(of(80)["value_template"], "{{ value_json.get('state') }}");
+    assert_eq!(of(1000)["max"], 255);
+    assert_eq!(of(1000)["value_template"], "{{ (value_json.get('state') or '')[:255] }}");
+}
+
+#[test]
 fn a_fan_with_a_tachometer_has_a_speed() {
     let fan = |keys: &[&'static str]| ActuatorConfig {
         spec: Arc::new(halyard_drivers::fan::Options::default()),
@@ -185,7 +199,12 @@ fn every_driver_is_accepted() {
         };
         let message = message(&config, None);
         assert_accepted(&message);
-        assert!(!message["components"].as_object().unwrap().is_empty(), "{driver:?}");
+        let components = message["components"].as_object().unwrap();
+        assert!(!components.is_empty(), "{driver:?}");
+        for component in components.values() {
+            let platform = component["platform"].as_str().unwrap();
+            assert!(PLATFORMS.contains(&platform), "{driver:?}: {platform} would never be removed");
+        }
     }
 }
 

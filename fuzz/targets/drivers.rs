@@ -1,0 +1,146 @@
+//! What reaches the drivers from their parts. Each function takes whatever there is, and must not panic; what a driver gives has
+//! to keep its promises.
+#![allow(dead_code)] // each target uses one
+#![allow(missing_docs)]
+
+use halyard_drivers::port::{I2cPort, SpiPort, Wire};
+use halyard_drivers::sim::{I2cBus, I2cPart, Nack, Part, SharedPart, SpiPart, SpiSlot};
+use halyard_drivers::{Attachment, Channel, DRIVERS, Sample, Sensor, SensorSpec, Spec, Value};
+use std::sync::Arc;
+
+/// The first byte chooses a driver on a serial port, the second the length of the pieces in which the rest comes.
+pub fn serial(data: &[u8]) {
+    let [choice, piece, rest @ ..] = data else { return };
+    let specs: Vec<_> = DRIVERS
+        .iter()
+        .filter_map(|driver| match (driver.defaults)() {
+            Spec::Serial(spec) => Some(spec),
+            _ => None,
+        })
+        .collect();
+    let spec = &specs[usize::from(*choice) % specs.len()];
+    let hear = |length: usize| {
+        let mut sensor = spec.open();
+        sensor.request(&mut Vec::new());
+        let mut all = Vec::new();
+        for bytes in rest.chunks(length) {
+            sensor.receive(bytes, &mut |result| {
+                if let Ok(sample) = &result {
+                    check(&spec.channels(), sample);
+                }
+                all.push(format!("{result:?}"));
+            });
+        }
+        all
+    };
+    assert_eq!(hear(usize::from(*piece).max(1)), hear(rest.len().max(1)), "in pieces, and whole");
+}
+
+/// The first byte chooses a sensor on I2C or SPI, and the second what its part answers: what its model does with bits changed
+/// by the rest, or the rest alone.
+pub fn answers(data: &[u8]) {
+    let [choice, way, rest @ ..] = data else { return };
+    let sensors: Vec<_> = DRIVERS
+        .iter()
+        .filter_map(|driver| match (driver.defaults)() {
+            Spec::Sensor(spec) => Some((spec, driver.attachments)),
+            _ => None,
+        })
+        .flat_map(|(spec, attachments)| attachments.iter().map(move |attachment| (spec.clone(), *attachment)))
+        .filter(|(_, attachment)| matches!(attachment, Attachment::I2c { .. } | Attachment::Spi))
+        .collect();
+    let (spec, attachment) = &sensors[usize::from(*choice) % sensors.len()];
+    let Some(part) = spec.simulate() else { return };
+    let part = SharedPart::new(Box::new(Answers { part, bytes: rest.to_vec(), next: 0, alone: way % 2 == 1 }));
+    let wire = match attachment {
+        Attachment::I2c { addresses } => {
+            let bus = I2cBus::new();
+            bus.attach(addresses[0], part);
+            Wire::I2c(I2cPort(Box::new(bus)), addresses[0])
+        }
+        _ => Wire::Spi(SpiPort(Box::new(SpiSlot::new(Some(part))))),
+    };
+    let Ok(mut sensor) = spec.open(wire) else { return };
+    for _ in 0..3 {
+        sample(spec, &mut *sensor);
+    }
+    let _ = sensor.halt();
+}
+
+fn sample(spec: &Arc<dyn SensorSpec>, sensor: &mut dyn Sensor) {
+    let channels = spec.channels();
+    let mut out = Sample::new(channels.len());
+    if sensor.sample(&mut out).is_ok() {
+        check(&channels, &out);
+    }
+}
+
+/// Numbers are within the range of their channel.
+fn check(channels: &[Channel], sample: &Sample) {
+    for (value, channel) in sample.values().iter().zip(channels) {
+        let Some(number) = value.as_ref().and_then(Value::number) else { continue };
+        let within = channel.range.as_ref().is_none_or(|range| range.contains(&number));
+        assert!(number.is_finite() && within, "{} is {number}", channel.name);
+    }
+}
+
+/// A part that answers as it is told.
+struct Answers {
+    part: Box<dyn Part>,
+    bytes: Vec<u8>,
+    next: usize,
+    alone: bool,
+}
+
+impl Answers {
+    fn answer(&mut self, byte: u8) -> u8 {
+        let own = self.bytes.get(self.next % self.bytes.len().max(1)).copied().unwrap_or_default();
+        self.next += 1;
+        if self.alone { own } else { byte ^ own }
+    }
+}
+
+impl Part for Answers {
+    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
+        self.part.stimulate(channel, value)
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+
+    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Answers {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        let done = self.part.i2c().ok_or(Nack)?.write(bytes);
+        if self.alone { Ok(()) } else { done }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        let done = self.part.i2c().ok_or(Nack)?.read(buffer);
+        if !self.alone {
+            done?;
+        }
+        for byte in buffer {
+            *byte = self.answer(*byte);
+        }
+        Ok(())
+    }
+}
+
+impl SpiPart for Answers {
+    fn select(&mut self) {
+        if let Some(part) = self.part.spi() {
+            part.select();
+        }
+    }
+
+    fn exchange(&mut self, byte: u8) -> u8 {
+        let answer = self.part.spi().map_or(0xFF, |part| part.exchange(byte));
+        self.answer(answer)
+    }
+}
