@@ -222,7 +222,7 @@ impl<R> Unit<R> {
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
         let value = if command.value == Wanted::Toggle { None } else { Some(self.resolve(&command.value)?) };
         // What turns it off is never one too many.
-        let rate = self.rules.rate.filter(|_| value.is_none_or(|value| value.is_active()));
+        let rate = self.rules.rate.filter(|_| value.as_ref().is_none_or(does_something));
         if let Some(rate) = rate
             && let Some(wait) = self.taken.full(rate, now)
         {
@@ -333,6 +333,11 @@ impl<R> Unit<R> {
             self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| self.forced.is_none()),
         ]
     }
+}
+
+/// Whether this is more than to turn something off. A text is never on, but it is said.
+pub(super) fn does_something(value: &Value) -> bool {
+    value.is_active() || matches!(value, Value::Text(_))
 }
 
 /// For people: whole seconds from one second on, never less than it is.
