@@ -14,77 +14,18 @@ use halyard::watchdog::Watchdog;
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::{FaultKind, SerialSpec, mhz19, pms5003};
 use serde_json::Value as Json;
-use std::ffi::CStr;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use support::broker::Broker;
+use support::cable::Cable;
 use support::peer::Peer;
 use support::wait_until;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// A cable: the test has the device's end. Dropping it pulls it.
-struct Cable {
-    device: File,
-    /// Keeps what was said before somebody listens.
-    _port: File,
-    path: String,
-}
-
-impl Cable {
-    fn new() -> Self {
-        // No program that a test starts may hold an end.
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-        let mut name = [0; 64];
-        // SAFETY: the descriptor is a new one; 64 bytes are enough for a name below /dev/pts, which ends with a zero.
-        let (device, name) = unsafe {
-            let device = libc::posix_openpt(flags);
-            assert!(device >= 0 && libc::grantpt(device) == 0 && libc::unlockpt(device) == 0);
-            assert_eq!(libc::ptsname_r(device, name.as_mut_ptr(), name.len()), 0);
-            (File::from_raw_fd(device), CStr::from_ptr(name.as_ptr()))
-        };
-        let path = name.to_str().unwrap().to_owned();
-        let port = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).unwrap();
-        // SAFETY: plain data, of which all zeros are a value; the pointers are to it, the descriptor is open.
-        unsafe {
-            let mut raw: libc::termios = std::mem::zeroed();
-            libc::cfmakeraw(&raw mut raw);
-            assert_eq!(libc::tcsetattr(port.as_raw_fd(), libc::TCSANOW, &raw const raw), 0);
-        }
-        Self { device, _port: port, path }
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        self.device.write_all(bytes).unwrap();
-    }
-
-    /// What has come so far. The cable is looked at for a moment only: whoever reads a cable holds it.
-    fn heard(&mut self, bytes: &mut Vec<u8>) {
-        let mut polled = libc::pollfd { fd: self.device.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: the pointer is to one structure of ours.
-        while unsafe { libc::poll(&raw mut polled, 1, 0) } == 1 && polled.revents & libc::POLLIN != 0 {
-            let mut buffer = [0; 256];
-            let length = self.device.read(&mut buffer).unwrap();
-            bytes.extend_from_slice(&buffer[..length]);
-        }
-    }
-
-    fn hears(&mut self, expected: &[u8]) {
-        let mut bytes = Vec::new();
-        wait_until(&format!("\"{}\"", expected.escape_ascii()), || {
-            self.heard(&mut bytes);
-            bytes.len() >= expected.len()
-        });
-        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
-    }
-}
 
 /// What names a port whichever socket it is in.
 struct ById {

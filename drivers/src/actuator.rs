@@ -1,8 +1,9 @@
 //! What an actuator is to the agent.
 
 use crate::channel::Channel;
+use crate::driver::Attachment;
 use crate::fault::Fault;
-use crate::options::Place;
+use crate::options::{Node, Place, Problem};
 use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::text::Texts;
@@ -32,6 +33,15 @@ pub enum Control {
     Cover,
     /// A text, which is written or shown. It is never on; its off is the empty text, which writes nothing.
     Text(Texts),
+    /// Where a motor drives something, until it is told to stop. It is on while it moves.
+    Position {
+        /// Lowest and highest position.
+        range: RangeInclusive<f64>,
+        /// Smallest difference that does anything.
+        step: f64,
+        /// Unit, if it has one.
+        unit: Option<&'static str>,
+    },
 }
 
 /// What people take an actuator with a level for.
@@ -57,7 +67,7 @@ impl Control {
             // Not clamp(), which panics if a range is the wrong way round.
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
-            Self::Cover => Value::STOP,
+            Self::Cover | Self::Position { .. } => Value::STOP,
             Self::Text(_) => Value::Text(String::new()),
         }
     }
@@ -67,7 +77,7 @@ impl Control {
     #[must_use]
     pub fn left(&self, safe: &Value) -> Value {
         match self {
-            Self::Cover => self.off(),
+            Self::Cover | Self::Position { .. } => self.off(),
             Self::Text(_) if *safe == self.off() => Value::Switch(false),
             _ => safe.clone(),
         }
@@ -102,12 +112,13 @@ pub trait Actuator: Send {
         self.apply(value)
     }
 
-    /// How long from now it wants to be called for its next step; `None` if there is none. Returns at once.
+    /// How long from now it wants to be called for its next step; `None` if there is none. One that says zero is called again
+    /// at once, and has 20 ms or so for each step: whatever it is told meanwhile waits. Returns at once.
     fn next(&self) -> Option<Duration> {
         None
     }
 
-    /// Takes a step, in milliseconds. Gives the state if it is another one, and it is time to tell.
+    /// Takes a step, in some milliseconds. Gives the state if it is another one, and it is time to tell.
     ///
     /// # Errors
     /// A [`Fault`]. After one that is [tried again](crate::Next::TryAgain) the state stands; after others it is not known.
@@ -162,6 +173,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// The values of other entities that it shows.
     fn shows(&self) -> Vec<Shown> {
         Vec::new()
+    }
+
+    /// Reports what of its options, those in `node`, cannot be where it is connected.
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        let _ = (at, node, problems);
     }
 
     /// Opens it without changing its state.

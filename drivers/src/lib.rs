@@ -20,6 +20,7 @@ pub mod edge;
 pub mod expander;
 pub mod fault;
 pub mod identity;
+mod ina;
 pub mod options;
 pub mod port;
 pub mod reference;
@@ -75,6 +76,7 @@ pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
+pub mod stepper;
 pub mod switch;
 pub mod system;
 pub mod tmp102;
@@ -148,6 +150,7 @@ pub static DRIVERS: &[&Driver] = &[
     &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
+    &stepper::DRIVER,
     &switch::DRIVER,
     &system::DRIVER,
     &tmp102::DRIVER,

@@ -174,6 +174,16 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+impl PwmOutput for PwmPort {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.0.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.0.found()
+    }
+}
+
 /// The tables of a Modbus device (MODBUS Application Protocol Specification V1.1b3, section 4.3).
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
@@ -234,16 +244,6 @@ pub trait SerialOutput: Send {
 
 /// A serial port to write to. Opening it writes nothing.
 pub struct SerialPort(pub Box<dyn SerialOutput>);
-
-impl PwmOutput for PwmPort {
-    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
-        self.0.pulses(period_ns, high_ns)
-    }
-
-    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
-        self.0.found()
-    }
-}
 
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate, and for a fuzzer, it lets the time of the
 /// [models](crate::sim) pass instead.

@@ -123,6 +123,14 @@ impl Page {
                      `interlock`. `initial` and `safe` are texts as well, by default the empty one.\n",
                 ));
             }
+            Control::Position { range, unit, .. } => {
+                let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+                self.line(format_args!(
+                    "A position, from `min` to `max`, by default {} to {}{unit}, or `STOP`. As a setting, `off` is `STOP`.\n",
+                    range.start(),
+                    range.end()
+                ));
+            }
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(
@@ -218,7 +226,12 @@ fn values(schema: &Json, root: &Json) -> String {
     if let Some(examples) = list("examples") {
         return format!("text such as {}", alternatives(&examples.iter().map(plain).collect::<Vec<_>>()));
     }
-    match (schema.get("type").and_then(Json::as_str), number("minimum"), number("maximum")) {
+    let sort = match schema.get("type") {
+        // Or `null`, which is none.
+        Some(Json::Array(sorts)) => sorts.iter().find(|sort| *sort != "null"),
+        sort => sort,
+    };
+    match (sort.and_then(Json::as_str), number("minimum"), number("maximum")) {
         (Some("boolean"), ..) => "`true` or `false`".to_owned(),
         (Some("array"), ..) => {
             format!("a list, each item {}", schema.get("items").map_or_else(String::new, |items| values(items, root)))

@@ -53,6 +53,16 @@ pub(super) struct Hands {
     next: Option<Job>,
 }
 
+impl Hands {
+    /// What it shall be at the start, if it was this: of a position, that it stands there is all that is known.
+    fn restored(&self, value: Value) -> Value {
+        match (self.config.spec.control(), value) {
+            (Control::Position { .. }, Value::Number(at)) => Value::rest(Some(at)),
+            (_, value) => value,
+        }
+    }
+}
+
 /// Work under way.
 struct Call {
     /// Tells it from every other one, so that nothing late is taken for the result of something newer.
@@ -368,9 +378,10 @@ impl Body {
     }
 
     fn remember(&mut self, actuator: &str, value: &Value) {
-        // Going to `safe` at the end is not what it was.
-        let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
-        if restores && self.stopping.is_none() {
+        let Some(hands) = self.hands.get(actuator) else { return };
+        // Going to `safe` at the end is not what it was, but where a motor stands then is where it stands.
+        let counts = self.stopping.is_none() || matches!(hands.config.spec.control(), Control::Position { .. });
+        if counts && hands.config.initial == Initial::Restore {
             self.memory.remember(actuator, value);
         }
     }
@@ -424,6 +435,8 @@ impl Body {
             hands.step = returned.next.map(|next| now + next);
             hands.readings = returned.readings;
             self.done(id, returned.done, now);
+            // What goes on at once does not wait for the timer: a motor would hear it.
+            self.begin_due(now);
             return None;
         }
         hands.stuck.take_if(|stuck| *stuck == number);
@@ -460,7 +473,11 @@ impl Body {
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
                     Initial::Keep => found.clone().unwrap_or(safe),
-                    Initial::Restore => self.memory.recall(id).filter(|value| is_of(value, &control)).unwrap_or(safe),
+                    Initial::Restore => self
+                        .memory
+                        .recall(id)
+                        .filter(|value| is_of(value, &control))
+                        .map_or(safe, |value| hands.restored(value)),
                 };
                 let past = self.memory.past(id, &Stamp::now());
                 self.gate.opened(id, initial, Before { state: found, past }, now);

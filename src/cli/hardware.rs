@@ -102,7 +102,7 @@ pub(super) fn set(
     let value = value.map_err(|message| Failure::new(code::USAGE, message))?;
     if let (None, Some(limit)) = (pulse, chosen.max_on)
         && !matches!(&value, Wanted::Value(value) if !value.is_active() || *value == chosen.spec.control().off())
-        && chosen.spec.control() != Control::Cover
+        && !matches!(chosen.spec.control(), Control::Cover | Control::Position { .. })
     {
         let message =
             format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");

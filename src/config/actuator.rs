@@ -11,6 +11,7 @@ use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
 use halyard_drivers::{Control, Driver, Role, Shown, Spec, Value};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most commands that a `rate` counts.
@@ -221,13 +222,20 @@ fn fit(control: &Control, value: &Value) -> Result<Value, String> {
             Err(unfit) => Err(format!("a text that can be written; {}", texts.explain(unfit))),
         },
         (Control::Text(_), _) => Err("a text".to_owned()),
+        (Control::Position { .. }, Value::Switch(false)) => Ok(Value::STOP),
+        (Control::Position { range, .. }, Value::Number(at)) if range.contains(at) => Ok(Value::go(*at)),
+        (Control::Position { range, unit, .. }, _) => {
+            Err(format!("`off`, which stops it, or a number from {}", reach(range, *unit)))
+        }
         (Control::Number { .. }, Value::Switch(false)) => Ok(control.off()),
         (Control::Number { range, .. }, Value::Number(number)) if range.contains(number) => Ok(value.clone()),
-        (Control::Number { range, unit, .. }, _) => {
-            let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-            Err(format!("`off` or a number from {} to {}{unit}", range.start(), range.end()))
-        }
+        (Control::Number { range, unit, .. }, _) => Err(format!("`off` or a number from {}", reach(range, *unit))),
     }
+}
+
+fn reach(range: &RangeInclusive<f64>, unit: Option<&str>) -> String {
+    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!("{} to {}{unit}", range.start(), range.end())
 }
 
 /// Checks the interlocks and makes them mutual.

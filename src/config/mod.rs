@@ -11,7 +11,6 @@ mod external;
 pub mod header;
 pub mod model;
 mod place;
-mod port;
 pub mod report;
 mod resolve;
 pub mod schema;

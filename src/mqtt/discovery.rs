@@ -16,8 +16,19 @@ use std::time::Duration;
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 10] =
-    ["sensor", "binary_sensor", "switch", "number", "light", "fan", "cover", "text", "device_tracker", "event"];
+const PLATFORMS: [&str; 11] = [
+    "sensor",
+    "binary_sensor",
+    "switch",
+    "number",
+    "light",
+    "fan",
+    "cover",
+    "text",
+    "button",
+    "device_tracker",
+    "event",
+];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -32,6 +43,8 @@ const TRACKER: &str = "TRACKER";
 const EVENT: &str = "event";
 /// Key of an actuator's value in its state.
 const STATE: &str = "state";
+/// Key of the button that stops an actuator; no reading is called so.
+const STOP: &str = "stop";
 
 /// The discovery message of a configuration. `board` is the name of the hardware, if it is known: `Raspberry Pi 4
 /// Model B`. It goes to [`Topics::discovery`], retained.
@@ -197,7 +210,7 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
             insert_all(&mut component, [("unit_of_measurement", "%")]);
             component
         }
-        Control::Number { range, step, unit } => {
+        Control::Number { range, step, unit } | Control::Position { range, step, unit } => {
             let (min, max) = range.into_inner();
             // Home Assistant refuses a number without a choice.
             if !(min.is_finite() && max.is_finite() && min < max) {
@@ -218,6 +231,9 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
     // The state is what the hardware has, not what was asked for.
     component.insert("optimistic".into(), false.into());
     components.insert(entity.key(STATE), component.into());
+    if let Control::Position { .. } = actuator.spec.control() {
+        components.insert(entity.key(STOP), stop(&entity, topics, &actuator.id).into());
+    }
     for Reading { channel, .. } in readings(actuator) {
         let mut component = entity.component("sensor", &channel.name, Some(&channel.name));
         describe(&mut component, &channel);
@@ -319,6 +335,15 @@ fn text(entity: &Entity<'_>, texts: Texts) -> Map<String, Value> {
         let template = format!("{{{{ (value_json.get('{STATE}') or '')[:{LONGEST_TEXT}] }}}}");
         component.insert("value_template".into(), template.into());
     }
+    component
+}
+
+/// A button that stops a motor, beside the number of its position. It has no state.
+fn stop(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+    let mut component = entity.component("button", STOP, Some(STOP));
+    component.shift_remove("value_template");
+    component.shift_remove("state_topic");
+    insert_all(&mut component, [("payload_press", "STOP"), ("command_topic", &topics.set(id))]);
     component
 }
 

@@ -365,6 +365,39 @@ fn a_cover_that_is_left_stands_whatever_is_safe() {
 }
 
 #[test]
+fn a_position_is_told_where_to_go_or_where_it_stands() {
+    let control = Control::Position { range: -10.0..=50.0, step: 0.1, unit: Some("mm") };
+    let vent = Rules { control, max_on: Some(seconds(10)), safe: Value::STOP, ..rules() };
+    let mut bench = Bench::new(&[("blind", vent), ("awning", Rules { interlock: vec!["blind".into()], ..rules() })]);
+    drive(&mut bench, &Value::rest(None));
+    for (payload, wanted) in [("-10", Value::go(-10.0)), ("STOP", Value::STOP)] {
+        command(&mut bench, payload);
+        assert_eq!(drive(&mut bench, &Value::rest(Some(-10.0))), [wanted], "{payload}");
+    }
+    for (payload, reason) in [
+        ("ON", Reason::UnknownValue),
+        ("OPEN", Reason::UnknownValue),
+        ("TOGGLE", Reason::UnknownValue),
+        ("50.1", Reason::OutOfRange),
+    ] {
+        assert_eq!(bench.send("blind", payload).1, Some(reason), "{payload}");
+    }
+    // What is restored moves nothing, and is in nobody's way.
+    let now = bench.now;
+    bench.gate.opened("blind", Value::rest(Some(20.0)), Before::default(), now);
+    assert_eq!(drive(&mut bench, &Value::rest(Some(20.0))), [Value::rest(Some(20.0))]);
+    assert_eq!(bench.send("awning", "ON"), ("applied", None));
+    assert_eq!(bench.send("awning", "OFF"), ("applied", None));
+    command(&mut bench, "30");
+    assert_eq!(drive(&mut bench, &Value::Position { at: Some(20.0), moves: true }), [Value::go(30.0)]);
+    assert_eq!(bench.send("awning", "ON"), ("rejected", Some(Reason::Interlock)));
+    bench.now += seconds(10);
+    let now = bench.now;
+    bench.gate.tick(now);
+    assert_eq!(drive(&mut bench, &Value::rest(Some(25.0))), [Value::STOP], "`max_on`");
+}
+
+#[test]
 fn refuses_retained_expired_and_duplicate_commands() {
     let mut bench = Bench::new(&[("pump", rules())]);
     assert_eq!(bench.send_as("pump", "ON", true), ("rejected", Some(Reason::Retained)));

@@ -52,6 +52,7 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             "optimistic",
         ],
         "text" => &["command_topic", "command_template", "min", "max", "mode", "pattern", "optimistic"],
+        "button" => &["command_topic", "payload_press"],
         "device_tracker" => &["json_attributes_topic", "source_type"],
         other => panic!("unknown platform {other}"),
     }
@@ -162,6 +163,12 @@ pub fn assert_accepted(message: &Value) {
         }
         if platform == "cover" {
             assert_cover(component);
+            continue;
+        }
+        if platform == "button" {
+            // It has no state.
+            assert!(component.get("state_topic").is_none() && component.get("value_template").is_none());
+            assert!(text("command_topic").ends_with("/set") && !text("payload_press").is_empty());
             continue;
         }
         let value = match platform {
