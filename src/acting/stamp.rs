@@ -59,6 +59,7 @@ fn uptime() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of ours. It cannot fail: Linux has this clock since 2.6.39.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    #[allow(clippy::useless_conversion)] // 32 bits on some machines
     let (seconds, nanoseconds) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
     seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }

@@ -1,6 +1,6 @@
 //! What begins when: which job of an actuator is next, and what keeps it from being on.
 
-use super::unit::{Job, Unit, rough};
+use super::unit::{Job, Unit, does_something, rough};
 use super::{Action, By, Gate, Outcome, Reason};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -94,19 +94,20 @@ impl<R> Gate<R> {
         // A value that is none will not become one.
         let wait = verdict.is_ok();
         let verdict = match verdict {
-            Ok(value) if value.is_active() => {
-                let silence = unit.silence().filter(|_| job.route.is_some() && value != unit.rules.safe);
-                match (silence, hindrance) {
-                    (Some(why), _) => Err((Reason::Busy, why)),
-                    (None, None) => Ok(value),
-                    (None, Some(Hindrance::Starting)) if job.route.is_some() => {
-                        unit.queue.push_front(job);
-                        return false;
-                    }
-                    (None, Some(hindrance)) => Err(hindrance.told()),
-                }
+            Ok(value) if job.route.is_some() && does_something(&value) && value != unit.rules.safe => {
+                unit.silence().map_or(Ok(value), |why| Err((Reason::Busy, why)))
             }
             other => other,
+        };
+        let verdict = match (verdict, hindrance) {
+            (Ok(value), Some(hindrance)) if value.is_active() => match hindrance {
+                Hindrance::Starting if job.route.is_some() => {
+                    unit.queue.push_front(job);
+                    return false;
+                }
+                hindrance => Err(hindrance.told()),
+            },
+            (verdict, _) => verdict,
         };
         let value = match (verdict, job.route.take()) {
             (Ok(value), route) => {

@@ -239,7 +239,7 @@ impl<R> Unit<R> {
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
         let value = if command.value == Wanted::Toggle { None } else { Some(self.resolve(&command.value)?) };
         // What turns it off is never one too many.
-        let rate = self.rules.rate.filter(|_| value.is_none_or(|value| value.is_active()));
+        let rate = self.rules.rate.filter(|_| value.as_ref().is_none_or(does_something));
         if let Some(rate) = rate
             && let Some(wait) = self.taken.full(rate, now)
         {
@@ -258,11 +258,10 @@ impl<R> Unit<R> {
     }
 
     /// It was opened.
-    pub(super) fn is_open(&mut self, before: Before, now: Instant) {
+    pub(super) fn is_open(&mut self, Before { state, past }: Before, now: Instant) {
         self.open = true;
         self.absent = None;
-        let found = before.state.as_ref().map(Value::is_active);
-        self.spell = Spell::at_start(found, before.past, &self.rules, now);
+        self.spell = Spell::at_start(state.map(|state| state.is_active()), past, &self.rules, now);
     }
 
     /// It was written, or found, to be this.
@@ -351,6 +350,11 @@ impl<R> Unit<R> {
             self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| self.forced.is_none()),
         ]
     }
+}
+
+/// Whether this is more than to turn something off. A text is never on, but it is said.
+pub(super) fn does_something(value: &Value) -> bool {
+    value.is_active() || matches!(value, Value::Text(_))
 }
 
 /// For people: whole seconds from one second on, never less than it is.

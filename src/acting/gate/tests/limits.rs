@@ -322,3 +322,20 @@ fn what_a_part_refuses_to_do_for_safety_is_done_later() {
     bench.pass(LONGEST_RETRY);
     assert!(!bench.outputs["pump"]);
 }
+
+#[test]
+fn texts_have_a_rate_and_a_controller_too() {
+    let control = Control::Text(Texts { longest: 8, characters: Characters::Ascii });
+    let heartbeat = Some(Heartbeat { topic: "plc".into(), timeout: seconds(30) });
+    let rate = Some(Rate { limit: 2, per: seconds(10) });
+    let mut bench = Bench::new(&[]);
+    let sign = Rules { safe: control.off(), control, heartbeat, rate, ..rules() };
+    reopen(&mut bench, "sign", sign, Value::Text(String::new()), Before::default());
+    for expected in [APPLIED, APPLIED, RESTING] {
+        assert_eq!(bench.send("sign", "hello"), expected);
+    }
+    bench.pass(seconds(30));
+    assert_eq!(bench.send("sign", "hello"), RESTING, "its controller is silent");
+    bench.gate.heartbeat("plc", bench.now);
+    assert_eq!(bench.send("sign", "hello"), APPLIED);
+}
