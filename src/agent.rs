@@ -226,6 +226,8 @@ impl Agent {
     /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
     async fn stop(mut self) {
         info!("stopping");
+        // It has as long as all the rest takes.
+        self.reporter.outbox().hurry();
         tell_systemd(sd_notify::NotifyState::Stopping);
         let sensors = std::mem::take(&mut self.sensors);
         sensors.values().for_each(|sensor| sensor.cancel.cancel());
