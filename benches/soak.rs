@@ -119,6 +119,7 @@ fn run_agent(file: &str) {
     let (parts, broken) = (config.clone(), Arc::clone(&bus));
     std::thread::spawn(move || break_things(&parts, &broken));
     let setup = Setup {
+        hardware_watchdog: None,
         config,
         reader: Box::new(move || config::load(again.as_ref()).map_err(|report| report.to_string())),
         bus: Arc::new(Metered::new(bus, loads.clone())),

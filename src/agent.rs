@@ -10,7 +10,7 @@ mod reload;
 mod requests;
 
 use crate::acting::Acting;
-use crate::acting::memory::Memory;
+use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::bus::{Bus, Loads};
 use crate::config::{Config, SensorConfig};
 use crate::health;
@@ -18,7 +18,8 @@ use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, To
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
 use crate::sensing::{self, ReadRequest, Records, Surroundings, title};
-use crate::watchdog::Watchdog;
+use crate::store::{Places, Shelf};
+use crate::watchdog::{Device, Feeder, Watchdog, tell_systemd};
 use anyhow::Context;
 use discovery::Discovery;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,13 +39,13 @@ const EVENTS: usize = 1024;
 const HEALTH: Duration = Duration::from_secs(60);
 /// How soon after a change it is published: a burst of changes is one message.
 const SETTLE: Duration = Duration::from_millis(100);
-/// The stop takes at most the sum of these.
-const SENSORS_STOP: Duration = Duration::from_millis(600);
-const ACTUATORS_STOP: Duration = Duration::from_millis(900);
-const FLUSH: Duration = Duration::from_millis(300);
-
-/// The thread of the connection stands still if it did not go round for this long.
-const PUBLISHING: Duration = Duration::from_secs(30);
+/// The stop takes at most the sum of these and of the goodbye: 1.7 s. A driver that is inside of the kernel by then may keep the
+/// process for as long as its transfer takes, and it is all to be over within 2 s.
+const SENSORS_STOP: Duration = Duration::from_millis(350);
+const ACTUATORS_STOP: Duration = Duration::from_millis(500);
+const FLUSH: Duration = Duration::from_millis(150);
+/// What is not written by then is in memory, where the next start finds it.
+const STORE: Duration = Duration::from_millis(300);
 
 /// Reads the configuration anew; on a problem, says all of them.
 pub type Reader = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -70,8 +71,10 @@ pub struct Setup {
     pub board: &'static str,
     /// Where is counted what goes over the buses.
     pub loads: Loads,
-    /// Where states of actuators and totals of counters are kept, if anywhere.
+    /// Where states of actuators, totals of counters and samples of an outage are kept, if anywhere.
     pub state_directory: Option<PathBuf>,
+    /// The machine's watchdog, if it shall watch. It runs already.
+    pub hardware_watchdog: Option<Device>,
 }
 
 struct Agent {
@@ -79,6 +82,7 @@ struct Agent {
     reader: Reader,
     reporter: Reporter,
     acting: Acting,
+    client: Client,
     surroundings: Surroundings,
     sensors: BTreeMap<String, Running>,
     running_actuators: BTreeSet<String>,
@@ -97,15 +101,36 @@ struct Running {
 ///
 /// # Errors
 /// When it cannot start. Once it runs, nothing ends it but these.
-pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
-    let Setup { config, reader, bus, board, loads, state_directory } = setup;
+pub async fn run(mut setup: Setup) -> anyhow::Result<Ended> {
+    let news = Arc::new(Notify::new());
+    let outbox = match &setup.state_directory {
+        Some(folder) => {
+            let shelf = Shelf::open(Places::new(folder, &setup.config.agent), setup.config.store);
+            Outbox::with_store(Limits::default(), &shelf, Arc::clone(&news))
+        }
+        None => Outbox::new(Limits::default()),
+    };
+    let watchdog = Watchdog::default();
+    let feeder = Feeder::start(watchdog.clone(), outbox.clone(), setup.hardware_watchdog.take());
+    let ended = work(setup, outbox, news, watchdog, &feeder).await;
+    // At the very end: whoever stands still before it is found out as well.
+    feeder.stop().await;
+    ended
+}
+
+async fn work(
+    setup: Setup,
+    outbox: Outbox,
+    news: Arc<Notify>,
+    watchdog: Watchdog,
+    feeder: &Feeder,
+) -> anyhow::Result<Ended> {
+    let Setup { config, reader, bus, board, loads, state_directory, .. } = setup;
     let topics = Topics::new(&config.base, &config.agent);
-    let outbox = Outbox::new(Limits::default());
     let reporter = Reporter::new(outbox.clone(), topics.clone(), board, loads);
     let _page = config.metrics.map(|listen| health::serve(listen, reporter.clone()));
-    let watchdog = Watchdog::default();
     let records = Records::load(state_directory.as_ref().map(|folder| folder.join(SENSORS_FILE)));
-    let memory = Memory::load(state_directory.map(|folder| folder.join("actuators.json")));
+    let memory = Memory::load(state_directory.map(|folder| folder.join(ACTUATORS_FILE)));
     let mut interrupts = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let mut hangup = signal(SignalKind::hangup())?;
 
@@ -113,16 +138,16 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     for actuator in &config.actuators {
         acting.add(actuator.clone());
     }
-    let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog: watchdog.clone(), records };
+    let surroundings = Surroundings { bus, reporter: reporter.clone(), watchdog, records };
     let discovery = config.discovery.as_deref().map(|prefix| Discovery::new(prefix, &config, &topics, board));
     let (events_in, mut events) = mpsc::channel(EVENTS);
-    let subscriptions = topics.subscriptions(config.discovery.as_deref());
-    let subscriptions = subscriptions.into_iter().map(|topic| (topic, 1)).collect();
+    let subscriptions = subscriptions(&config).into_iter().collect();
     let will = topics.agent_availability();
-    let shortcut = commands(topics, acting.clone());
+    let shortcut = commands(topics, config.discovery.clone(), acting.clone());
     let client = Client::start_with(&config.mqtt, Some(&will), subscriptions, outbox, events_in, shortcut)
         .context("the MQTT client cannot be set up")?;
     let mut agent = Agent {
+        client,
         running_actuators: config.actuators.iter().map(|actuator| actuator.id.clone()).collect(),
         sensors: BTreeMap::new(),
         restart: false,
@@ -136,11 +161,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
     for sensor in agent.config.sensors.clone() {
         agent.start_sensor(sensor);
     }
-    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    feeder.ready();
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(feed_systemd(watchdog.clone(), agent.reporter.outbox().clone()));
-
-    tokio::spawn(publish_health(agent.reporter.clone()));
+    tokio::spawn(publish_health(agent.reporter.clone(), news));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -150,8 +173,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<Ended> {
             _ = interrupt.recv() => break,
         }
     }
-    agent.stop(client).await;
-    Ok(if agent.restart { Ended::Restart } else { Ended::Stopped })
+    let restart = agent.restart;
+    agent.stop().await;
+    Ok(if restart { Ended::Restart } else { Ended::Stopped })
 }
 
 impl Agent {
@@ -200,9 +224,9 @@ impl Agent {
     }
 
     /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
-    async fn stop(&mut self, client: Client) {
+    async fn stop(mut self) {
         info!("stopping");
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        tell_systemd(sd_notify::NotifyState::Stopping);
         let sensors = std::mem::take(&mut self.sensors);
         sensors.values().for_each(|sensor| sensor.cancel.cancel());
         let workers = async {
@@ -224,53 +248,48 @@ impl Agent {
             }
         };
         safe.await;
-        client.stop(FLUSH).await;
+        self.client.stop(FLUSH).await;
+        self.reporter.outbox().close(STORE).await;
     }
 }
 
-/// Commands go from the thread that receives them to their actuators: every thread on the way takes its time to wake up.
-fn commands(topics: Topics, acting: Acting) -> Shortcut {
+/// The filters that an agent with this configuration listens to, each with its quality of service.
+fn subscriptions(config: &Config) -> BTreeMap<String, u8> {
+    let heartbeats = config.actuators.iter().filter_map(|actuator| actuator.heartbeat.as_ref());
+    // A broker keeps none of those for an agent that is away: an old one says nothing of now.
+    let mut all: BTreeMap<_, _> = heartbeats.map(|heartbeat| (heartbeat.topic.clone(), 0)).collect();
+    let own = Topics::new(&config.base, &config.agent).subscriptions(config.discovery.as_deref());
+    all.extend(own.into_iter().map(|filter| (filter, 1)));
+    all
+}
+
+/// Commands go from the thread that receives them to their actuators: every thread on the way takes its time to wake up. So do
+/// heartbeats, which are nobody else's but where their topic has another meaning as well.
+fn commands(topics: Topics, discovery: Option<String>, acting: Acting) -> Shortcut {
     Box::new(move |message| {
         let topic = message.topic.clone();
-        match topics.parse(&topic, None) {
+        match topics.parse(&topic, discovery.as_deref()) {
             Inbound::Set(actuator) => {
                 acting.command(actuator, message);
                 None
             }
-            _ => Some(message),
+            inbound => {
+                acting.heartbeat(&topic, message.retained);
+                (inbound != Inbound::Other).then_some(message)
+            }
         }
     })
 }
 
 /// Publishes `B/A/agent` at the start, after each change, and now and then.
-async fn publish_health(reporter: Reporter) {
+async fn publish_health(reporter: Reporter, news: Arc<Notify>) {
     let mut rounds = tokio::time::interval(HEALTH);
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
             () = reporter.changed() => tokio::time::sleep(SETTLE).await,
+            () = news.notified() => {}
         }
         reporter.publish_health();
-    }
-}
-
-/// Feeds systemd's watchdog, if it watches, for as long as the work makes progress.
-async fn feed_systemd(watchdog: Watchdog, outbox: Outbox) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    let mut rounds = tokio::time::interval(limit / 3);
-    loop {
-        rounds.tick().await;
-        let publishing = || Some(("mqtt".to_owned(), outbox.silence())).filter(|(_, silent)| *silent > PUBLISHING);
-        match watchdog.overdue().or_else(publishing) {
-            None => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
-            Some((name, silent)) => error!("{name}: no progress for {silent:?}; the watchdog is not fed"),
-        }
-    }
-}
-
-/// Not running under systemd is no error.
-fn tell_systemd(state: &[sd_notify::NotifyState]) {
-    if let Err(error) = sd_notify::notify(state) {
-        warn!("systemd was not told: {error}");
     }
 }

@@ -15,6 +15,7 @@ pub mod reporter;
 pub mod scan;
 pub mod sensing;
 pub mod simulation;
+pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod time;

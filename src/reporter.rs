@@ -66,7 +66,11 @@ impl Reporter {
 
     /// A new entity, neither on- nor offline yet.
     pub fn add(&self, id: &str, title: String, store: Store) {
-        self.lock().insert(id.to_owned(), Entity { title, store, health: health::Entity::default() });
+        let mut entities = self.lock();
+        let entity = Entity { title, store, health: health::Entity::default() };
+        if entities.insert(id.to_owned(), entity).is_none() && store == Store::All {
+            self.outbox.expect(&self.topics.state(id));
+        }
     }
 
     /// An entity is no more: nothing retained is left of it.

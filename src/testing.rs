@@ -4,11 +4,14 @@ use crate::config::{ActuatorConfig, At, Board, Config, Initial, LineName, Sensor
 use crate::mqtt::Settings;
 use halyard_drivers::{ActuatorSpec, Value, sht4x};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The agent `greenhouse` below `halyard`, with discovery.
 pub fn config(sensors: Vec<SensorConfig>, actuators: Vec<ActuatorConfig>) -> Config {
     Config {
         agent: "greenhouse".into(),
+        watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),
@@ -47,7 +50,11 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         safe: Value::Switch(false),
         safe_after: None,
         max_on: None,
+        min_off: None,
         interlock: Vec::new(),
+        dead_time: Duration::ZERO,
+        heartbeat: None,
+        rate: None,
         fingerprint: Default::default(),
     }
 }

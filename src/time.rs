@@ -1,6 +1,7 @@
-//! Wall-clock time as it is written: RFC 3339 in UTC with milliseconds.
+//! Wall-clock time, and how it is written: RFC 3339 in UTC with milliseconds.
 
 use jiff::Timestamp;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// `2026-11-22T10:00:00.123Z`. A time outside of the years -9999 to 9999, which no clock has, becomes 1970.
@@ -13,6 +14,19 @@ pub fn rfc3339(time: SystemTime) -> String {
 #[must_use]
 pub fn parse(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
+/// Whether somebody keeps the clock right: systemd-timesyncd says so, or the kernel was told. `root` is where `/` is.
+#[must_use]
+pub fn is_synchronized(root: &Path) -> bool {
+    if root.join("run/systemd/timesync/synchronized").exists() {
+        return true;
+    }
+    // SAFETY: all zeros is a timex that asks for nothing to be changed.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a timex of ours.
+    let result = unsafe { libc::adjtimex(&raw mut state) };
+    result >= 0 && result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0
 }
 
 #[cfg(test)]

@@ -1,4 +1,10 @@
-//! Whether the work makes progress: what systemd's watchdog is fed by.
+//! Whether the work makes progress: what systemd's watchdog and the machine's are fed by.
+
+mod device;
+mod feed;
+
+pub use device::Device;
+pub use feed::{Feeder, tell_systemd};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

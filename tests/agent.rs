@@ -10,6 +10,7 @@ mod agent {
     mod faults;
     mod hostile;
     mod inputs;
+    mod limits;
     mod line;
     mod metrics;
     mod outages;

@@ -2,9 +2,11 @@
 
 #![allow(clippy::panic)] // in helpers of tests
 
-use halyard::config::{At, Board, Config, Initial, LineName, Source, Store, load, parse};
+use halyard::acting::gate::{Heartbeat, Rate};
+use halyard::config::{At, Board, Config, HardwareWatchdog, Initial, LineName, Source, Store, load, parse};
 use halyard::mqtt::Protocol;
 use halyard::sensing::filter::Filter;
+use halyard::store::Bounds;
 use halyard_drivers::port::Pull;
 use halyard_drivers::{DRIVERS, Value};
 use proptest::collection::vec;
@@ -89,7 +91,7 @@ fn the_example() {
 #[test]
 fn all_that_can_be_written() {
     let text = "
-agent: { id: greenhouse }
+agent: { id: greenhouse, store: { size: 128MB, age: 30d }, watchdog: /dev/watchdog, watchdog_timeout: 10s }
 board: raspberry-pi
 broker: { listen: '[::1]:1884' }
 mqtt:
@@ -128,7 +130,10 @@ actuators:
     safe_after: 30s
     max_on: 10m
     interlock: valve
-  - { id: valve, driver: switch, line: GPIO22 }
+    dead_time: 500ms
+    control: { topic: plant/plc/alive, timeout: 1m }
+    rate: { limit: 10, per: 1s }
+  - { id: valve, driver: switch, line: GPIO22, min_off: 5m }
 ";
     let config = right(text);
     assert_eq!(
@@ -137,6 +142,7 @@ actuators:
     );
     let listen = config.broker.as_ref().map(|broker| broker.listen);
     assert_eq!((listen, config.discovery), ("[::1]:1884".parse().ok(), None));
+    assert_eq!(config.store, Bounds { size: 128_000_000, age: Duration::from_secs(30 * 86_400) });
     let mqtt = &config.mqtt;
     assert_eq!(mqtt.urls, ["mqtts://one:8883", "mqtts://[::1]:8883", "mqtts://two:8884"]);
     assert_eq!((mqtt.client_id.as_str(), mqtt.username.as_deref()), ("me", Some("greenhouse")));
@@ -155,9 +161,18 @@ actuators:
     let Source::Edges { spec, .. } = &door.source else { panic!("an edge sensor") };
     assert_eq!((spec.input().pull, spec.input().debounce), (Pull::Up, Duration::from_millis(10)));
 
+    assert_eq!(
+        config.watchdog,
+        Some(HardwareWatchdog { path: "/dev/watchdog".into(), timeout: Duration::from_secs(10) })
+    );
     let [pump, valve] = config.actuators.as_slice() else { panic!("two actuators") };
     assert_eq!((&pump.initial, &pump.safe), (&Initial::Restore, &Value::Switch(true)));
     assert_eq!((pump.safe_after, pump.max_on), (Some(Duration::from_secs(30)), Some(Duration::from_secs(600))));
+    assert_eq!((pump.min_off, valve.min_off), (None, Some(Duration::from_secs(300))));
+    assert_eq!((pump.dead_time, valve.dead_time), (Duration::from_millis(500), Duration::ZERO));
+    let heartbeat = Heartbeat { topic: "plant/plc/alive".into(), timeout: Duration::from_secs(60) };
+    assert_eq!((&pump.heartbeat, &valve.heartbeat), (&Some(heartbeat), &None));
+    assert_eq!((pump.rate, valve.rate), (Some(Rate { limit: 10, per: Duration::from_secs(1) }), None));
     // One of both says it, both have it.
     assert_eq!((&pump.interlock, &valve.interlock), (&vec!["valve".to_owned()], &vec!["pump".to_owned()]));
 }
@@ -170,6 +185,7 @@ fn what_is_not_written() {
          actuators: [ { id: b, driver: switch, line: B } ]",
     );
     assert_eq!((config.board, config.broker, config.base.as_str()), (Board::Auto, None, "halyard"));
+    assert_eq!(config.store, Bounds { size: 64_000_000, age: Duration::from_secs(7 * 86_400) });
     assert_eq!(config.discovery.as_deref(), Some("homeassistant"));
     assert_eq!(config.mqtt.urls, ["mqtt://127.0.0.1:1883"]);
     assert_eq!((config.mqtt.client_id.as_str(), config.mqtt.protocol), ("halyard-test", Protocol::V5));
@@ -178,6 +194,8 @@ fn what_is_not_written() {
     let actuator = &config.actuators[0];
     assert_eq!((&actuator.initial, &actuator.safe), (&Initial::Value(Value::Switch(false)), &Value::Switch(false)));
     assert_eq!((actuator.safe_after, actuator.max_on, actuator.interlock.len()), (None, None, 0));
+    assert_eq!((actuator.min_off, actuator.dead_time), (None, Duration::ZERO));
+    assert_eq!((&actuator.heartbeat, actuator.rate, &config.watchdog), (&None, None, &None));
 }
 
 #[test]

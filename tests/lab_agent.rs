@@ -4,6 +4,8 @@
 mod lab;
 mod support;
 
+#[path = "lab_agent/ends.rs"]
+mod ends;
 #[path = "lab_agent/faults.rs"]
 mod faults;
 #[path = "lab_agent/inputs.rs"]

@@ -58,9 +58,9 @@ pub enum Reason {
     Expired,
     /// Its `id` was seen in the last ten minutes.
     Duplicate,
-    /// Another actuator that must not be on together with this one is on, or may be.
+    /// Another actuator that must not be on together with this one is on, may be, or went off a moment ago.
     Interlock,
-    /// Too many commands are waiting, or the agent is stopping.
+    /// Not now: too many commands, a rest, a controller that is not heard, or an agent that stops.
     Busy,
     /// The write failed.
     Hardware,

@@ -9,14 +9,25 @@
 //! - A state is *known* only after a write or a read that succeeded. After a failed write it is not, and an actuator
 //!   whose state is not known counts as on for its interlocks, and goes to `safe` as soon as the hardware lets it.
 //! - Only one write of an actuator is under way at a time; what the gate wants itself goes before what was asked.
+//!
+//! What keeps an actuator from being on, and what begins when, is in [`begin`]; since when it is on or off in [`spell`].
 
+mod begin;
+#[cfg(test)]
+mod histories;
+mod rate;
 mod seen;
+mod spell;
 #[cfg(test)]
 mod tests;
 mod unit;
 
+pub use rate::Rate;
+pub use spell::Past;
+
 use super::command::{Command, Reason, Refusal, Wanted};
 use halyard_drivers::{Control, Fault, Next, Value};
+use spell::Spell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use unit::{FIRST_RETRY, Job, Pulse, Unit};
@@ -32,8 +43,34 @@ pub struct Rules {
     pub safe_after: Option<Duration>,
     /// How long it may be on at a stretch.
     pub max_on: Option<Duration>,
+    /// How long it stays off once it went off.
+    pub min_off: Option<Duration>,
     /// Actuators that are never on together with this one.
     pub interlock: Vec<String>,
+    /// How long after one of those went off this one may go on. The longer one of two counts.
+    pub dead_time: Duration,
+    /// Who has to be heard for it to be on.
+    pub heartbeat: Option<Heartbeat>,
+    /// How many commands that do not turn it off it takes in a time.
+    pub rate: Option<Rate>,
+}
+
+/// A controller that has to be heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The topic on which it says anything.
+    pub topic: String,
+    /// How long it may be silent.
+    pub timeout: Duration,
+}
+
+/// An actuator as it is when it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// What it is, where the hardware can tell.
+    pub state: Option<Value>,
+    /// What was noted of it.
+    pub past: Option<Past>,
 }
 
 /// On whose behalf a state came about.
@@ -118,6 +155,17 @@ pub enum Action<R> {
         by: By,
         /// The command's id.
         id: Option<String>,
+        /// What for, if it is for safety.
+        why: Option<String>,
+    },
+    /// It went on or off, or may have: for the next start, where it is [`Before::past`].
+    Note {
+        /// Its id.
+        actuator: String,
+        /// Whether it is on, or may be.
+        active: bool,
+        /// Since when.
+        since: Instant,
     },
 }
 
@@ -150,8 +198,8 @@ impl<R> Gate<R> {
     }
 
     /// A new actuator, not yet open.
-    pub fn add(&mut self, actuator: &str, rules: Rules) {
-        self.units.insert(actuator.to_owned(), Unit::new(rules));
+    pub fn add(&mut self, actuator: &str, rules: Rules, now: Instant) {
+        self.units.insert(actuator.to_owned(), Unit::new(rules, now));
     }
 
     /// The actuator was taken out of the configuration: it goes to `safe`, or stops, and takes no command any more.
@@ -160,7 +208,7 @@ impl<R> Gate<R> {
             unit.retired = true;
             unit.leaving = true;
         }
-        self.make_safe(actuator, now);
+        self.make_safe(actuator, "it was removed from the configuration", now);
     }
 
     /// Forgets an actuator. Commands that wait are answered.
@@ -169,40 +217,40 @@ impl<R> Gate<R> {
         self.units.remove(actuator);
     }
 
-    /// The actuator was opened for the first time, and shall be `initial`.
-    pub fn opened(&mut self, actuator: &str, initial: Value, now: Instant) {
-        let Some(unit) = self.units.get(actuator) else { return };
+    /// The actuator was opened for the first time, was `before`, and shall be `initial`.
+    pub fn opened(&mut self, actuator: &str, initial: Value, before: Before, now: Instant) {
+        let Some(unit) = self.units.get_mut(actuator) else { return };
         // What was remembered may not be what it can be now.
         let initial = unit.resolve(&Wanted::Value(initial)).unwrap_or_else(|_| unit.rules.control.off());
-        let blocked = initial.is_active() && self.blocker(actuator).is_some();
-        if let Some(unit) = self.units.get_mut(actuator) {
-            unit.open = true;
-            unit.absent = None;
-            let first = if blocked { unit.rules.control.off() } else { initial.clone() };
-            unit.deferred = blocked.then_some(initial);
-            if unit.forced.is_none() {
-                unit.forced = Some(Job::own(first, By::Start));
-            }
+        unit.is_open(before, now);
+        if unit.forced.is_none() {
+            unit.forced = match unit.max_on_is_over(now) {
+                Some(why) if initial.is_active() => Some(Job::safety(unit.rules.control.off(), why)),
+                _ => Some(Job::own(initial, By::Start)),
+            };
         }
         self.advance(now);
     }
 
     /// The actuator was opened, and stays as it was found.
-    pub fn found(&mut self, actuator: &str, state: Option<Value>, now: Instant) {
+    pub fn found(&mut self, actuator: &str, before: Before, now: Instant) {
         if let Some(unit) = self.units.get_mut(actuator) {
-            unit.open = true;
-            unit.active_since = state.as_ref().is_some_and(Value::is_active).then_some(now);
-            state.clone().into_iter().for_each(|state| unit.settle_on(state));
-            unit.state = state;
+            before.state.clone().into_iter().for_each(|state| unit.settle_on(state));
+            unit.state.clone_from(&before.state);
+            unit.is_open(before, now);
+            unit.starting = false;
         }
+        self.advance(now);
     }
 
     /// The actuator could not be opened. Commands fail from now on, until it is.
-    pub fn absent(&mut self, actuator: &str, fault: &Fault) {
+    pub fn absent(&mut self, actuator: &str, fault: &Fault, now: Instant) {
         if let Some(unit) = self.units.get_mut(actuator) {
             unit.absent = Some(fault.message.clone());
+            unit.starting = false;
             self.refuse_waiting(actuator, Reason::Hardware, &fault.message);
         }
+        self.advance(now);
     }
 
     /// A command for `actuator`, as it was read. An unknown actuator is ignored: its topic is not ours.
@@ -228,8 +276,16 @@ impl<R> Gate<R> {
         match verdict {
             Ok(command) => {
                 let Command { id, value, pulse, expires } = command;
-                let job = Job { value, by: By::Command, id, route: Some(route), pulse, expires, begun: None };
-                unit.queue.push_back(job);
+                unit.queue.push_back(Job {
+                    value,
+                    by: By::Command,
+                    id,
+                    route: Some(route),
+                    pulse,
+                    expires,
+                    why: None,
+                    begun: None,
+                });
                 self.advance_at(now, wall);
             }
             Err((reason, message)) => {
@@ -246,6 +302,7 @@ impl<R> Gate<R> {
         let Some(job) = unit.writing.take() else { return };
         let (asked, began) = job.begun.map_or((None, now), |(value, began)| (Some(value), began));
         let mut outcome = Outcome { id: job.id.clone(), reason: None, state: None, message: None };
+        unit.starting = false;
         let mut shown = None;
         match result {
             Ok(value) => {
@@ -253,8 +310,8 @@ impl<R> Gate<R> {
                 let before = unit.target.take().or(before);
                 // Where it stops, its state says.
                 unit.settle_on(asked.filter(|asked| *asked != Value::STOP).unwrap_or_else(|| value.clone()));
-                unit.last = (job.by, job.id.clone());
-                unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(began));
+                unit.last = (job.by, job.id.clone(), job.why.clone());
+                unit.spell.is(value.is_active(), began, now);
                 unit.pause = FIRST_RETRY;
                 unit.retry = None;
                 // The end of a pulse is a job without a pulse and without a route: it ends the pulse as well.
@@ -263,13 +320,17 @@ impl<R> Gate<R> {
                     let back = earlier.unwrap_or_else(|| unit.rules.safe.clone());
                     unit.pulse = Some(Pulse { until: now + length, back, id: job.id.clone() });
                 }
-                shown = Some(Action::State { actuator: actuator.to_owned(), value, by: job.by, id: job.id });
+                shown =
+                    Some(Action::State { actuator: actuator.to_owned(), value, by: job.by, id: job.id, why: job.why });
             }
             Err(fault) => {
                 outcome.reason = Some(Reason::Hardware);
                 outcome.message = Some(fault.message.clone());
-                if fault.kind.next() != Next::Answer {
+                // Also if the part cannot do it: what nobody asked for has to be done.
+                if fault.kind.next() != Next::Answer || job.route.is_none() {
                     unit.lose(began, now, stopping);
+                } else if unit.state.as_ref().is_some_and(|state| !state.is_active()) {
+                    unit.spell.stays_off();
                 }
             }
         }
@@ -294,7 +355,7 @@ impl<R> Gate<R> {
             Ok(value) if unit.state.as_ref() == Some(&value) => {}
             Ok(value) => {
                 unit.settle_on(value.clone());
-                unit.last = (By::Local, None);
+                unit.last = (By::Local, None, None);
                 self.is_now(actuator, value, now);
             }
             Err(_) => unit.lose(now, now, stopping),
@@ -319,9 +380,9 @@ impl<R> Gate<R> {
     fn is_now(&mut self, actuator: &str, value: Value, now: Instant) {
         let Some(unit) = self.units.get_mut(actuator) else { return };
         unit.state = Some(value.clone());
-        unit.active_since = value.is_active().then(|| unit.active_since.unwrap_or(now));
-        let (by, id) = unit.last.clone();
-        self.actions.push(Action::State { actuator: actuator.to_owned(), value, by, id });
+        unit.spell.is(value.is_active(), now, now);
+        let (by, id, why) = unit.last.clone();
+        self.actions.push(Action::State { actuator: actuator.to_owned(), value, by, id, why });
     }
 
     /// The broker is there, or lost.
@@ -334,21 +395,35 @@ impl<R> Gate<R> {
         }
     }
 
+    /// A controller said something on this topic. Gives the actuators that it was missed by.
+    pub fn heartbeat(&mut self, topic: &str, now: Instant) -> Vec<String> {
+        let mut missed = Vec::new();
+        for (actuator, unit) in &mut self.units {
+            if unit.rules.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.topic == topic) {
+                unit.heard = now;
+                if std::mem::take(&mut unit.silent) {
+                    missed.push(actuator.clone());
+                }
+            }
+        }
+        missed
+    }
+
     /// No command is taken any more; all actuators go to `safe`, or stop.
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.units.values_mut().for_each(|unit| unit.leaving = true);
         let actuators: Vec<_> = self.units.keys().cloned().collect();
         for actuator in actuators {
-            self.make_safe(&actuator, now);
+            self.make_safe(&actuator, "the agent stops", now);
         }
     }
 
     /// This actuator goes to `safe`; commands that wait for it are refused.
-    pub fn make_safe(&mut self, actuator: &str, now: Instant) {
-        self.refuse_waiting(actuator, Reason::Busy, "the actuator goes to its safe state");
+    pub fn make_safe(&mut self, actuator: &str, why: &str, now: Instant) {
+        self.refuse_waiting(actuator, Reason::Busy, &format!("the actuator goes to its safe state: {why}"));
         if let Some(unit) = self.units.get_mut(actuator) {
-            unit.force_safe();
+            unit.force_safe(why.to_owned());
         }
         self.advance(now);
     }
@@ -381,45 +456,49 @@ impl<R> Gate<R> {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Instant) {
-        let mut lost = Vec::new();
-        for (actuator, unit) in &mut self.units {
+        let (mut over, mut unsafe_now) = (Vec::new(), Vec::new());
+        let waits: Vec<_> = self.units.keys().map(|actuator| self.waits_until(actuator, now)).collect();
+        for ((actuator, unit), waits) in self.units.iter_mut().zip(waits) {
             if unit.retry.is_some_and(|at| at <= now) {
                 unit.retry = None;
-                unit.force_safe();
+                unit.force_safe("its state is not known".to_owned());
             }
-            let idle = unit.forced.is_none() && unit.writing.is_none() && unit.retry.is_none();
-            if idle && unit.max_on_ends().is_some_and(|at| at <= now) {
+            if !unit.is_going_off()
+                && let Some(why) = unit.max_on_is_over(now)
+            {
                 unit.pulse = None;
                 unit.deferred = None;
-                unit.forced = Some(Job::own(unit.rules.control.off(), By::Safety));
+                unit.forced = Some(Job::safety(unit.rules.control.off(), why.clone()));
+                over.push((actuator.clone(), why));
             }
             if unit.lost_ends(self.lost_since).is_some_and(|at| at <= now) {
                 unit.safed = true;
-                lost.push(actuator.clone());
+                unsafe_now
+                    .push((actuator.clone(), format!("no broker for {:?}", unit.rules.safe_after.unwrap_or_default())));
+            }
+            if let Some(why) = unit.falls_silent(now) {
+                unsafe_now.push((actuator.clone(), why));
             }
             // After the above: a pulse that ends at the same time as `max_on` must not turn anything on again.
             if unit.forced.is_none()
-                && let Some(pulse) = unit.pulse.take_if(|pulse| pulse.until <= now)
+                && let Some(pulse) = &mut unit.pulse
+                && pulse.until <= now
             {
-                let mut job = Job::own(pulse.back, By::Command);
-                job.id = pulse.id;
-                unit.forced = Some(job);
+                match waits.filter(|_| pulse.back.is_active()) {
+                    // What it goes back to may not begin yet.
+                    Some(until) => pulse.until = until,
+                    None => unit.end_pulse(),
+                }
             }
         }
-        for actuator in lost {
-            self.make_safe(&actuator, now);
+        for (actuator, why) in over {
+            // Else it would go on again at once.
+            self.refuse_waiting(&actuator, Reason::Busy, &why);
+        }
+        for (actuator, why) in unsafe_now {
+            self.make_safe(&actuator, &why, now);
         }
         self.advance(now);
-    }
-
-    /// An interlocked actuator that is on, or may be.
-    fn blocker(&self, actuator: &str) -> Option<&str> {
-        let unit = self.units.get(actuator)?;
-        unit.rules
-            .interlock
-            .iter()
-            .map(String::as_str)
-            .find(|other| self.units.get(*other).is_some_and(Unit::may_be_on))
     }
 
     fn refuse_waiting(&mut self, actuator: &str, reason: Reason, why: &str) {
@@ -431,72 +510,5 @@ impl<R> Gate<R> {
                 self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
             }
         }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        self.advance_at(now, SystemTime::now());
-    }
-
-    /// Begins whatever can begin.
-    fn advance_at(&mut self, now: Instant, wall: SystemTime) {
-        let actuators: Vec<_> = self.units.keys().cloned().collect();
-        // What goes off first: it may be what lets another one go on.
-        for actuator in &actuators {
-            while self.begin_next(actuator, now, wall) {}
-        }
-    }
-
-    /// Takes the next job of an actuator, if it can take one; `true` if it was refused and there may be another.
-    fn begin_next(&mut self, actuator: &str, now: Instant, wall: SystemTime) -> bool {
-        let blocker = self.blocker(actuator).map(ToOwned::to_owned);
-        let Some(unit) = self.units.get_mut(actuator) else { return false };
-        if unit.writing.is_some() || !unit.open {
-            return false;
-        }
-        let mut job = match unit.forced.take() {
-            Some(job) => job,
-            None => match unit.queue.pop_front() {
-                Some(job) => job,
-                None => match unit.deferred.take_if(|_| blocker.is_none()) {
-                    Some(value) => Job::own(value, By::Start),
-                    None => return false,
-                },
-            },
-        };
-        let verdict = if job.expires.is_some_and(|at| at < wall) {
-            Err((Reason::Expired, "it expired while it waited".to_owned()))
-        } else {
-            unit.resolve(&job.value).and_then(|value| match blocker {
-                Some(other) if value.is_active() => {
-                    Err((Reason::Interlock, format!("{other} is on, or its state is not known")))
-                }
-                _ => Ok(value),
-            })
-        };
-        let value = match (verdict, job.route.take()) {
-            (Ok(value), route) => {
-                job.route = route;
-                value
-            }
-            (Err((reason, message)), Some(route)) => {
-                let outcome =
-                    Outcome { id: job.id, reason: Some(reason), state: unit.state.clone(), message: Some(message) };
-                self.actions.push(Action::Answer { actuator: actuator.to_owned(), outcome, route });
-                return true;
-            }
-            // The gate's own wish for something active is in the way of another actuator: off it is.
-            (Err(_), None) => unit.rules.control.off(),
-        };
-        if job.by == By::Command {
-            unit.deferred = None;
-        }
-        if value.is_active() {
-            unit.active_since.get_or_insert(now);
-        }
-        job.begun = Some((value.clone(), now));
-        let at_once = job.by == By::Safety;
-        unit.writing = Some(job);
-        self.actions.push(Action::Write { actuator: actuator.to_owned(), value, at_once });
-        false
     }
 }

@@ -5,8 +5,9 @@
 //! while a driver is dropped. So whoever holds it holds it for microseconds, and a driver that never returns costs its
 //! worker only.
 
-use super::gate::{Action, By, Gate, Rules};
-use super::memory::Memory;
+use super::gate::{Action, Before, By, Gate, Rules};
+use super::memory::{Disk, Memory};
+use super::stamp::Stamp;
 use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
@@ -93,6 +94,10 @@ impl Job {
         Returned { after: if driver.is_some() { after } else { After::default() }, driver, done }
     }
 
+    fn turns_on(&self) -> bool {
+        matches!(self, Self::Write { value, .. } if value.is_active())
+    }
+
     fn failed(&self, fault: Fault) -> Done {
         match self {
             Self::Open => Done::Opened(Err(fault)),
@@ -139,8 +144,20 @@ pub(super) struct Returned {
 pub(super) enum News {
     Well(String),
     Fault { actuator: String, fault: Fault, pause: Option<Duration> },
-    State { actuator: String, value: Value, by: By, id: Option<String>, readings: Vec<(&'static str, f64)> },
+    State(State),
     Gate(Action<Route>),
+}
+
+/// A new state of an actuator.
+pub(super) struct State {
+    pub(super) actuator: String,
+    pub(super) value: Value,
+    pub(super) by: By,
+    pub(super) id: Option<String>,
+    /// What for, if it is for safety.
+    pub(super) why: Option<String>,
+    /// What it measures beside its state.
+    pub(super) readings: Vec<(&'static str, f64)>,
 }
 
 /// An actuator that is let go once it is safe.
@@ -176,7 +193,7 @@ pub(super) struct Body {
     /// How many calls there have been.
     calls: u64,
     bus: Arc<dyn Bus>,
-    memory: Memory,
+    pub(super) memory: Memory,
     /// What is to be told, and whether somebody is at it.
     pub(super) news: VecDeque<News>,
     pub(super) telling: bool,
@@ -188,6 +205,23 @@ pub(super) struct Body {
     pub(super) timer: Instant,
     /// Where workers report.
     shared: Weak<Shared>,
+}
+
+impl Rules {
+    /// What the configuration says.
+    pub(crate) fn of(config: &ActuatorConfig) -> Self {
+        Self {
+            control: config.spec.control(),
+            safe: config.safe.clone(),
+            safe_after: config.safe_after,
+            max_on: config.max_on,
+            min_off: config.min_off,
+            interlock: config.interlock.clone(),
+            dead_time: config.dead_time,
+            heartbeat: config.heartbeat.clone(),
+            rate: config.rate,
+        }
+    }
 }
 
 impl Body {
@@ -215,14 +249,7 @@ impl Body {
         let id = config.id.clone();
         // One that could not be made safe yet gives way: the new one gets its `initial`.
         self.removing.retain(|removal| removal.actuator != id);
-        let rules = Rules {
-            control: config.spec.control(),
-            safe: config.safe.clone(),
-            safe_after: config.safe_after,
-            max_on: config.max_on,
-            interlock: config.interlock.clone(),
-        };
-        self.gate.add(&id, rules);
+        self.gate.add(&id, Rules::of(&config), now);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
         let hands = Hands {
@@ -309,11 +336,15 @@ impl Body {
                     Action::Write { actuator, value, at_once } => {
                         self.write(&actuator, Job::Write { value, at_once }, now);
                     }
-                    Action::State { actuator, value, by, id } => {
+                    Action::State { actuator, value, by, id, why } => {
                         self.remember(&actuator, &value);
                         let readings =
                             self.hands.get(&actuator).map(|hands| hands.readings.clone()).unwrap_or_default();
-                        self.news.push_back(News::State { actuator, value, by, id, readings });
+                        self.news.push_back(News::State(State { actuator, value, by, id, why, readings }));
+                    }
+                    Action::Note { actuator, active, since } => {
+                        let keep = self.hands.get(&actuator).is_some_and(|hands| hands.config.outlasts());
+                        self.memory.note(&actuator, active, Stamp::now().at(since, now), keep);
                     }
                     Action::Answer { .. } => self.news.push_back(News::Gate(action)),
                 }
@@ -348,9 +379,13 @@ impl Body {
         self.calls += 1;
         let number = self.calls;
         hands.call = Some(Call { number, job: job.clone(), until: now + LIMIT });
+        // If the power fails because this goes on, the next start has to know that it did.
+        let first =
+            (hands.config.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let runtime = shared.runtime.clone();
         drop(runtime.spawn_blocking(move || {
+            first.inspect(Disk::write);
             let returned = job.run(&factory, driver);
             shared.returned(&id, number, returned);
         }));
@@ -406,15 +441,16 @@ impl Body {
                 let safe = hands.config.safe.clone();
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
-                    Initial::Keep => found.unwrap_or(safe),
+                    Initial::Keep => found.clone().unwrap_or(safe),
                     Initial::Restore => self.memory.recall(id).unwrap_or(safe),
                 };
-                self.gate.opened(id, initial, now);
+                let past = self.memory.past(id, &Stamp::now());
+                self.gate.opened(id, initial, Before { state: found, past }, now);
             }
             Done::Opened(Err(fault)) => {
                 let pause = hands.away.map_or(FIRST_PAUSE, |(_, pause)| pause);
                 hands.away = Some((now + pause, (pause * 2).min(LONGEST_PAUSE)));
-                self.gate.absent(id, &fault);
+                self.gate.absent(id, &fault, now);
             }
             Done::Checked(Ok(None)) => {}
             Done::Checked(Ok(Some(value))) => self.gate.checked(id, Ok(value), now),

@@ -7,6 +7,7 @@ pub mod command;
 pub mod gate;
 mod hands;
 pub mod memory;
+pub mod stamp;
 
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Store};
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use command::Reason;
 use gate::{Action, By, Outcome};
 use halyard_drivers::Value;
-use hands::{Body, News, Removal, Returned};
+use hands::{Body, News, Removal, Returned, State};
 use memory::Memory;
 use serde_json::{Map, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -85,6 +86,22 @@ impl Acting {
         }
     }
 
+    /// A message on this topic, which may be a controller's. From any thread, as [`command`](Self::command). One that the
+    /// broker had kept says nothing of the controller.
+    pub fn heartbeat(&self, topic: &str, retained: bool) {
+        if retained {
+            return;
+        }
+        let missed = self.shared.lock().gate.heartbeat(topic, Instant::now());
+        if !missed.is_empty() {
+            // From now on it is waited for again.
+            self.shared.wake.notify_one();
+        }
+        for actuator in missed {
+            info!("{actuator}: there are messages on {topic} again");
+        }
+    }
+
     /// From now on commands are refused.
     pub fn close(&self) {
         self.shared.lock().closed = true;
@@ -111,7 +128,7 @@ impl Acting {
         let _ = gone.await;
     }
 
-    /// No more commands; all actuators go to `safe`. Returns when they are there.
+    /// No more commands; all actuators go to `safe`. Returns when they are there, and what is to be remembered is on disk.
     pub async fn stop(&self) {
         let (done, safe) = oneshot::channel();
         self.change(|body, now| {
@@ -119,6 +136,8 @@ impl Acting {
             body.stopping = Some(done);
         });
         let _ = safe.await;
+        let saved = self.shared.lock().memory.saved();
+        saved.await;
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Body, Instant) -> R) -> R {
@@ -214,26 +233,27 @@ impl Shared {
             News::Gate(Action::Answer { actuator, outcome, route }) => {
                 self.answer(&actuator, &outcome, route, place);
             }
-            News::State { actuator, value, by, id, readings } => {
-                self.state(&actuator, &value, by, id.as_deref(), &readings);
-            }
-            News::Gate(Action::Write { .. } | Action::State { .. }) => {} // begun, or told as above
+            News::State(state) => self.state(state),
+            News::Gate(Action::Write { .. } | Action::State { .. } | Action::Note { .. }) => {} // begun, or told as above
         }
     }
 
-    fn state(&self, actuator: &str, value: &Value, by: By, id: Option<&str>, readings: &[(&str, f64)]) {
+    fn state(&self, State { actuator, value, by, id, why, readings }: State) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
-        state.insert("state".into(), json_of(value));
+        state.insert("state".into(), json_of(&value));
         state.insert("by".into(), json!(by.name()));
         state.insert("id".into(), json!(id));
+        if let Some(why) = &why {
+            state.insert("why".into(), json!(why));
+        }
         state.extend(readings.iter().map(|(name, number)| ((*name).to_owned(), json_of(&Value::Number(*number)))));
         if by == By::Safety {
-            info!("{actuator}: {value} for safety");
+            info!("{actuator}: {value} for safety: {}", why.unwrap_or_default());
         } else {
             debug!("{actuator}: {value} by {}", by.name());
         }
-        self.reporter.state(actuator, state);
+        self.reporter.state(&actuator, state);
     }
 
     /// Sends the result of a command.

@@ -1,7 +1,7 @@
 //! A new configuration for the running agent: what is the same is not touched.
 
-use super::Agent;
 use super::discovery::Discovery;
+use super::{Agent, subscriptions};
 use crate::config::Config;
 use tracing::{error, info};
 
@@ -28,6 +28,7 @@ impl Agent {
 
     async fn apply(&mut self, new: Config) -> Vec<String> {
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        self.listen(&new);
         // What goes, goes first: its place may be taken by what comes.
         for old in std::mem::take(&mut self.config.sensors) {
             let kept = new.sensors.iter().find(|sensor| sensor.id == old.id);
@@ -79,12 +80,27 @@ impl Agent {
         self.reporter.publish_health();
         changed
     }
+
+    /// Listens to the controllers of a new configuration, and to no others.
+    fn listen(&self, new: &Config) {
+        let (old, new) = (subscriptions(&self.config), subscriptions(new));
+        let more: Vec<_> = new.iter().filter(|(filter, _)| !old.contains_key(*filter)).collect();
+        let less: Vec<_> = old.keys().filter(|filter| !new.contains_key(*filter)).cloned().collect();
+        if !less.is_empty() {
+            self.client.unsubscribe(less);
+        }
+        if !more.is_empty() {
+            self.client.subscribe(more.into_iter().map(|(filter, qos)| (filter.clone(), *qos)).collect());
+        }
+    }
 }
 
 /// What the two differ in that a running agent cannot change.
 fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     [
         ("agent", old.agent != new.agent),
+        ("agent: { watchdog }", old.watchdog != new.watchdog),
+        ("agent: { store }", old.store != new.store),
         ("board", old.board != new.board),
         ("broker", old.broker != new.broker),
         ("metrics", old.metrics != new.metrics),

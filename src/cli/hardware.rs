@@ -3,7 +3,9 @@
 use super::run::state_directory;
 use super::{Failure, Hardware, code, print, wait};
 use crate::acting::command::{Command, Reason, Wanted, wanted};
-use crate::acting::gate::{Action, Gate, Outcome, Rules};
+use crate::acting::gate::{Action, Before, Gate, Outcome, Rules};
+use crate::acting::memory::{ACTUATORS_FILE, Memory};
+use crate::acting::stamp::Stamp;
 use crate::bus::{Bus, Loads};
 use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
@@ -136,16 +138,22 @@ async fn drive(
     let bus = open(config)?;
     let mut gate = Gate::new(Instant::now());
     let mut devices = BTreeMap::new();
+    // Of an agent that may have run here, or of the last one of these commands.
+    let mut memory = Memory::load(state_directory().map(|folder| folder.join(ACTUATORS_FILE)));
     let involved =
         config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
     for actuator in involved {
         let mut device = device(actuator, &bus);
         let found = device.call(<dyn Actuator>::read).await.map_err(|fault| failure(actuator, &fault))?;
-        gate.add(&actuator.id, rules(actuator));
+        gate.add(&actuator.id, rules(actuator), Instant::now());
         // Known as it was found; nothing is written.
-        gate.found(&actuator.id, found, Instant::now());
+        let past = memory.past(&actuator.id, &Stamp::now());
+        gate.found(&actuator.id, Before { state: found, past }, Instant::now());
         devices.insert(actuator.id.clone(), device);
     }
+    // Nobody knows since when the others are off.
+    tokio::time::sleep(longest_dead_time(config.actuators.iter().filter(|other| devices.contains_key(&other.id))))
+        .await;
     let command = Command { id: None, value, pulse, expires: None };
     gate.command(&chosen.id, Ok(command), false, (), Instant::now(), SystemTime::now());
     let mut result = None;
@@ -170,7 +178,7 @@ async fn drive(
                     }
                 }
                 // Not left as it is, whoever loses patience.
-                _ = tokio::signal::ctrl_c() => gate.make_safe(&chosen.id, Instant::now()),
+                _ = tokio::signal::ctrl_c() => gate.make_safe(&chosen.id, "interrupted", Instant::now()),
             }
             continue;
         }
@@ -191,9 +199,15 @@ async fn drive(
                 }
                 Action::Answer { outcome, .. } => result = Some(outcome),
                 Action::State { .. } => {}
+                Action::Note { actuator, active, since } => {
+                    let keeps = |config: &&ActuatorConfig| config.id == actuator && config.outlasts();
+                    let keep = config.actuators.iter().any(|config| keeps(&config));
+                    memory.note(&actuator, active, Stamp::now().at(since, Instant::now()), keep);
+                }
             }
         }
     }
+    memory.saved().await;
     let mut outcome = result.ok_or_else(|| Failure::new(code::FAILED, "the command was not answered"))?;
     if outcome.reason.is_none() {
         outcome.state = gate.state(&chosen.id).cloned();
@@ -216,8 +230,12 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     // What goes off first: never is anything on together that must not be.
     let mut actuators: Vec<_> = config.actuators.iter().collect();
     actuators.sort_by_key(|actuator| actuator.spec.control().left(&actuator.safe).is_active());
+    let mut rest = longest_dead_time(config.actuators.iter());
     for actuator in actuators {
         let safe = actuator.spec.control().left(&actuator.safe);
+        if safe.is_active() && !actuator.interlock.is_empty() {
+            std::thread::sleep(std::mem::take(&mut rest));
+        }
         let result: Result<Value, Fault> =
             wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
         match result {
@@ -233,6 +251,10 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     Ok(worst)
 }
 
+fn longest_dead_time<'a>(actuators: impl Iterator<Item = &'a ActuatorConfig>) -> Duration {
+    actuators.map(|actuator| actuator.dead_time).max().unwrap_or_default()
+}
+
 fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {
     let (bus, at, spec) = (Arc::clone(bus), actuator.at.clone(), Arc::clone(&actuator.spec));
     Device::new(Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?)), LIMIT)
@@ -240,12 +262,12 @@ fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator>
 
 fn rules(actuator: &ActuatorConfig) -> Rules {
     Rules {
-        control: actuator.spec.control(),
         // Nobody will be there for it when this command ends.
         safe: actuator.spec.control().left(&actuator.safe),
         safe_after: None,
-        max_on: actuator.max_on,
-        interlock: actuator.interlock.clone(),
+        heartbeat: None,
+        rate: None,
+        ..Rules::of(actuator)
     }
 }
 

@@ -3,10 +3,11 @@
 use super::{Failure, Hardware, code, hardware};
 use crate::agent::{self, Ended, Setup};
 use crate::bus::{Bus, Loads, Simulated, with_expanders};
-use crate::config::{Board, Config, EmbeddedBroker};
+use crate::config::{Board, Config, EmbeddedBroker, HardwareWatchdog};
 use crate::doctor;
 use crate::files::private_folder;
 use crate::simulation::{self, Scene};
+use crate::watchdog::Device;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -80,13 +81,28 @@ async fn agent(
         hardware::open_counted(&config, loads.clone())?
     };
     let board = board(&config);
-    let setup = Setup { config, reader: Box::new(read), bus, board, loads, state_directory: state_directory() };
+    let hardware_watchdog = arm(&config)?;
+    let state_directory = state_directory();
+    let setup = Setup { config, reader: Box::new(read), bus, board, loads, state_directory, hardware_watchdog };
     let ended = agent::run(setup).await.map_err(|error| Failure::new(code::FAILED, format!("{error:#}")));
     world.cancel();
     if let Some(broker) = broker {
         broker.stop().await;
     }
     ended
+}
+
+/// Starts the machine's watchdog, if the configuration wants it.
+fn arm(config: &Config) -> Result<Option<Device>, Failure> {
+    let Some(HardwareWatchdog { path, timeout }) = &config.watchdog else { return Ok(None) };
+    if config.board == Board::Simulated {
+        info!("{}: left alone, since all hardware is simulated", path.display());
+        return Ok(None);
+    }
+    Device::open(path, *timeout).map(Some).map_err(|error| {
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        Failure::new(if denied { code::PERMISSION } else { code::UNAVAILABLE }, error)
+    })
 }
 
 fn board(config: &Config) -> &'static str {

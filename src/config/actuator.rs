@@ -6,10 +6,15 @@ use super::resolve::Seen;
 use super::stanza::Stanza;
 use super::values::{AtStart, Setting, Start};
 use super::written;
+use crate::acting::gate::{Heartbeat, Rate};
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
 use halyard_drivers::{Control, Role, Spec, Value};
+use std::time::Duration;
+
+/// Most commands that a `rate` counts.
+const MOST_COMMANDS: usize = 1000;
 
 /// A stanza below `actuators`, as far as it could be read: interlocks are checked among all of them.
 pub struct Draft {
@@ -18,6 +23,7 @@ pub struct Draft {
     interlock: Vec<Placed<String>>,
     /// Where `initial` and `safe` turn it on, if they do.
     on: [(&'static str, Option<Place>); 2],
+    dead_time: Option<Place>,
     /// What it means; `None` if it has a problem.
     pub config: Option<ActuatorConfig>,
 }
@@ -36,13 +42,23 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         Some(Spec::Actuator(spec)) => Some(spec),
         _ => None,
     };
-    for (key, span) in [("safe_after", &keys.safe_after), ("max_on", &keys.max_on)] {
+    let (control, rate) = (keys.control.as_ref(), keys.rate.as_ref());
+    for (key, span) in [
+        ("safe_after", keys.safe_after.as_ref()),
+        ("max_on", keys.max_on.as_ref()),
+        ("min_off", keys.min_off.as_ref()),
+        ("dead_time", keys.dead_time.as_ref()),
+        ("timeout", control.map(|control| &control.timeout)),
+        ("per", rate.map(|rate| &rate.per)),
+    ] {
         if let Some(span) = span
             && span.0.is_zero()
         {
             problems.push(Problem::new(span.place, format!("`{key}` must be more than 0")));
         }
     }
+    let heartbeat = keys.control.map(|control| heartbeat(control, seen, problems));
+    let rate = keys.rate.and_then(|rate| rate_of(&rate, problems));
     let control = spec.as_ref().map(|spec| spec.control());
     let mut fit = |key: &str, value: &Value, place: Place| match &control {
         Some(control) => fit(control, value)
@@ -70,6 +86,10 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             value
         }
     };
+    if let (Some(min_off), Some(_)) = (&keys.min_off, safe_on) {
+        problems.push(Problem::new(min_off.place, "`min_off` would keep it from its `safe`, which is not off"));
+    }
+    let dead_time = keys.dead_time.as_ref().map(|span| span.place);
     let span = |span: Option<Placed<Span>>| span.map(|span| span.value.0);
     let config = (|| {
         Some(ActuatorConfig {
@@ -82,12 +102,37 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             safe: safe?,
             safe_after: span(keys.safe_after),
             max_on: span(keys.max_on),
+            min_off: span(keys.min_off),
             interlock: Vec::new(),
+            dead_time: span(keys.dead_time).unwrap_or(Duration::ZERO),
+            heartbeat,
+            rate,
             fingerprint: stanza.fingerprint(),
         })
     })();
     let interlock = keys.interlock.map(|names| names.0).unwrap_or_default();
-    Some(Draft { id, interlock, on: [("initial", initial_on), ("safe", safe_on)], config })
+    Some(Draft { id, interlock, on: [("initial", initial_on), ("safe", safe_on)], dead_time, config })
+}
+
+fn heartbeat(control: written::Control, seen: &Seen<'_>, problems: &mut Vec<Problem>) -> Heartbeat {
+    let topic = control.topic.value.0;
+    if seen.own_topics.as_deref().is_some_and(|own| topic.starts_with(own)) {
+        let message = format!(
+            "`topic` must not be below `{}`, where this agent speaks itself",
+            seen.own_topics.as_deref().unwrap_or_default()
+        );
+        problems.push(Problem::new(control.topic.place, message));
+    }
+    Heartbeat { topic, timeout: control.timeout.value.0 }
+}
+
+fn rate_of(rate: &written::Rate, problems: &mut Vec<Problem>) -> Option<Rate> {
+    let limit = usize::try_from(rate.limit.value).ok().filter(|limit| (1..=MOST_COMMANDS).contains(limit));
+    if limit.is_none() {
+        let message = format!("`limit` must be from 1 to {MOST_COMMANDS}, not `{}`", rate.limit.value);
+        problems.push(Problem::new(rate.limit.place, message));
+    }
+    Some(Rate { limit: limit?, per: rate.per.value.0 })
 }
 
 /// `value` as this control takes it, or what it must be.
@@ -145,7 +190,12 @@ pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Probl
             }
         }
     }
-    for config in drafts.iter_mut().filter_map(|draft| draft.config.as_mut()) {
+    for draft in drafts {
+        let Some(config) = &mut draft.config else { continue };
+        // A name that is none is reported as such.
+        if let (Some(place), [], []) = (draft.dead_time, draft.interlock.as_slice(), config.interlock.as_slice()) {
+            problems.push(Problem::new(place, "`dead_time` does nothing: it is interlocked with nobody"));
+        }
         config.interlock.sort();
         // Another's stanza may have changed this one's interlocks.
         config.fingerprint.0 += &format!(" interlock {}", config.interlock.join(" "));

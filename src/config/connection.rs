@@ -1,15 +1,27 @@
 //! The agent's id and the way to the broker.
 
+use super::HardwareWatchdog;
 use super::model::{BrokerUser, EmbeddedBroker};
 use super::values::{Id, Listen, RESERVED, Url, is_id};
 use super::written::{self, User};
 use crate::mqtt::{Protocol, Settings};
+use crate::store::Bounds;
 use halyard_drivers::options::{Content, Node, OneOrMany, Placed, Problem};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a broker is if nobody says.
 const LOCAL_BROKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
+
+/// After how long the machine's watchdog resets it, if nobody says. The Raspberry Pi's counts to 15 s.
+const WATCHDOG: Duration = Duration::from_secs(15);
+const SHORTEST_WATCHDOG: Duration = Duration::from_secs(1);
+const LONGEST_WATCHDOG: Duration = Duration::from_secs(3600);
+/// Bounds of what waits on disk: bytes, and how long.
+const SIZE: RangeInclusive<u64> = 1_000_000..=64_000_000_000;
+const AGE_MIN: Duration = Duration::from_secs(60);
 
 /// The agent's id: as written, or the host's name. `root` is the file.
 pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<Problem>) -> Option<String> {
@@ -28,6 +40,46 @@ pub fn agent_id(agent: Option<&written::Agent>, root: &Node, problems: &mut Vec<
         problems.push(Problem::new(root.place, "missing key `agent: { id: … }`: the host name makes no id"));
     }
     id
+}
+
+/// The machine's watchdog, if the agent shall feed it.
+pub fn watchdog(agent: Option<&written::Agent>, problems: &mut Vec<Problem>) -> Option<HardwareWatchdog> {
+    let agent = agent?;
+    if let Some(timeout) = &agent.watchdog_timeout {
+        if !(SHORTEST_WATCHDOG..=LONGEST_WATCHDOG).contains(&timeout.0) {
+            problems.push(Problem::new(
+                timeout.place,
+                format!("`watchdog_timeout` must be from 1s to 1h, not `{}`", timeout.value),
+            ));
+        }
+        if agent.watchdog.is_none() {
+            problems.push(Problem::new(timeout.place, "`watchdog_timeout` does nothing without `watchdog`"));
+        }
+    }
+    let path = agent.watchdog.as_ref()?;
+    if !path.starts_with('/') || path.contains(char::is_control) {
+        let message = format!("`watchdog` must be the path of a device such as `/dev/watchdog`, not {}", path.shown());
+        problems.push(Problem::new(path.place, message));
+    }
+    let timeout = agent.watchdog_timeout.as_ref().map_or(WATCHDOG, |timeout| timeout.0);
+    Some(HardwareWatchdog { path: PathBuf::from(&path.value), timeout })
+}
+
+/// Bounds of what waits on disk.
+pub fn bounds(written: Option<written::Bounds>, problems: &mut Vec<Problem>) -> Bounds {
+    let written::Bounds { size, age } = written.unwrap_or_default();
+    let usual = Bounds::default();
+    if let Some(size) = &size
+        && !SIZE.contains(&size.value.0)
+    {
+        problems.push(Problem::new(size.place, "`size` must be from 1MB to 64GB"));
+    }
+    if let Some(age) = &age
+        && age.value.0 < AGE_MIN
+    {
+        problems.push(Problem::new(age.place, format!("`age` must be from 1m to 3650d, not `{}`", age.value)));
+    }
+    Bounds { size: size.map_or(usual.size, |size| size.value.0), age: age.map_or(usual.age, |age| age.value.0) }
 }
 
 /// Reports an id that is a topic of the agent itself.

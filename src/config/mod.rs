@@ -22,8 +22,8 @@ mod written;
 mod yaml;
 
 pub use model::{
-    ActuatorConfig, At, Board, BrokerUser, Config, EmbeddedBroker, ExpanderConfig, Fingerprint, Initial, LineName,
-    Link, PwmName, SensorConfig, Source, Store,
+    ActuatorConfig, At, Board, BrokerUser, Config, EmbeddedBroker, ExpanderConfig, Fingerprint, HardwareWatchdog,
+    Initial, LineName, Link, PwmName, SensorConfig, Source, Store,
 };
 pub use report::{Finding, Position, Report};
 pub use values::is_id;

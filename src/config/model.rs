@@ -1,10 +1,13 @@
 //! What a configuration means, after everything in it was checked.
 
+use crate::acting::gate::{Heartbeat, Rate};
 use crate::mqtt::{Secret, Settings};
 use crate::sensing::filter::Filter;
+use crate::store::Bounds;
 use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +16,10 @@ use std::time::Duration;
 pub struct Config {
     /// Id of the agent: `A` in the topics.
     pub agent: String,
+    /// The machine's watchdog, if the agent shall feed it.
+    pub watchdog: Option<HardwareWatchdog>,
+    /// Bounds of what waits on disk for the broker.
+    pub store: Bounds,
     /// What the hardware is reached through.
     pub board: Board,
     /// The embedded broker, if there shall be one.
@@ -63,6 +70,15 @@ impl EmbeddedBroker {
     pub fn is_guarded(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback() || !self.users.is_empty()
     }
+}
+
+/// The machine's watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwareWatchdog {
+    /// Its device.
+    pub path: PathBuf,
+    /// How long after it was fed last it resets the machine.
+    pub timeout: Duration,
 }
 
 /// Where hardware comes from.
@@ -253,7 +269,7 @@ impl fmt::Display for LineName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// Every one is kept, within bounds, and delivered on `backlog`. The default of edge inputs.
+    /// Every one is kept, on disk and within bounds, and delivered on `backlog`. The default of edge inputs.
     All,
     /// Only the newest is kept. The default of sampled sensors.
     Latest,
@@ -339,10 +355,26 @@ pub struct ActuatorConfig {
     pub safe_after: Option<Duration>,
     /// How long it may be on at a stretch.
     pub max_on: Option<Duration>,
+    /// How long it stays off once it went off.
+    pub min_off: Option<Duration>,
     /// Ids of actuators that are never on together with this one. Symmetric after resolving.
     pub interlock: Vec<String>,
+    /// How long after one of those went off this one may go on; the longer one of two counts.
+    pub dead_time: Duration,
+    /// Who has to be heard for it to be on.
+    pub heartbeat: Option<Heartbeat>,
+    /// How many commands that do not turn it off it takes in a time.
+    pub rate: Option<Rate>,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
     pub fingerprint: Fingerprint,
+}
+
+impl ActuatorConfig {
+    /// Whether the next start has to know since when it is on or off.
+    #[must_use]
+    pub fn outlasts(&self) -> bool {
+        self.max_on.is_some() || self.min_off.is_some()
+    }
 }
 
 /// A configured expander.

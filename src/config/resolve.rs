@@ -22,6 +22,8 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let file: written::File = read_rest(root, problems).unwrap_or_default();
     let board = file.board.unwrap_or_default();
     let agent = connection::agent_id(file.agent.as_ref(), root, problems);
+    let watchdog = connection::watchdog(file.agent.as_ref(), problems);
+    let store = connection::bounds(file.agent.and_then(|agent| agent.store), problems);
     let broker = file.broker.map(|broker| connection::embedded(broker, problems));
     let metrics = file.metrics.and_then(|metrics| connection::page(&metrics.listen, problems));
     let mut mqtt = file.mqtt.unwrap_or_default();
@@ -30,7 +32,9 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let id = agent.as_deref().unwrap_or_default();
     let settings = connection::settings(mqtt, id, broker.as_ref(), root.get("mqtt"), problems);
 
-    let mut seen = Seen { document, board, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
+    let own_topics = agent.as_ref().map(|agent| format!("{base}/{agent}/"));
+    let mut seen =
+        Seen { document, board, own_topics, ids: BTreeMap::new(), places: HashMap::new(), expanders: BTreeMap::new() };
     // Before those that are connected to them.
     let expanders: Vec<_> =
         stanzas(root, "expanders").iter().map(|node| expander::resolve(node, &mut seen, problems)).collect();
@@ -42,6 +46,8 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
 
     let mut config = Config {
         agent: agent?,
+        watchdog,
+        store,
         board,
         broker,
         mqtt: settings,
@@ -84,6 +90,8 @@ fn stanzas<'d>(root: &'d Node, section: &str) -> &'d [Node] {
 pub struct Seen<'d> {
     document: &'d Document<'d>,
     board: Board,
+    /// What the agent's own topics begin with, if that is known.
+    pub own_topics: Option<String>,
     ids: BTreeMap<String, (Role, Place)>,
     /// By the place where a part is connected: how it is named, where in the file, and whether others can be there.
     places: HashMap<At, (String, Place, bool)>,

@@ -88,6 +88,13 @@ pub fn is_id(text: &str) -> bool {
         && text.bytes().next().is_some_and(letter)
 }
 
+fn parse_size(text: &str) -> Option<u64> {
+    let units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
+    let is_number = (1..=9).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| is_number).map(|number| number * unit)
+}
+
 fn is_topic(text: &str) -> bool {
     text.len() <= 200
         && !text.starts_with('$')
@@ -308,4 +315,15 @@ scalar!(
         _ => None,
     },
     { "anyOf": [{ "type": "string", "pattern": "^[^+#$/][^+#]*$" }, { "const": false }] }
+);
+
+scalar!(
+    /// Bytes, with their unit.
+    Size(u64),
+    "a size with its unit, such as `500kB`, `64MB` or `1GB`",
+    |written| match written {
+        Written::Text(text) => parse_size(text),
+        _ => None,
+    },
+    { "type": "string", "pattern": "^[0-9]{1,9}(kB|MB|GB)$", "examples": ["16MB", "64MB", "1GB"] }
 );

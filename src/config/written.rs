@@ -1,7 +1,7 @@
 //! What the file says: its keys with their types and meaning. The JSON Schema comes from here too.
 
 use super::model::{Board, Store};
-use super::values::{Discovery, Id, Listen, Setting, Start, TopicPrefix, Url, Version};
+use super::values::{Discovery, Id, Listen, Setting, Size, Start, TopicPrefix, Url, Version};
 use crate::mqtt::Secret;
 use halyard_drivers::options::{OneOrMany, Placed, Span};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -37,6 +37,22 @@ pub struct File {
 pub struct Agent {
     /// Id of the agent, the second topic level. Default: the host name.
     pub id: Option<Placed<Id>>,
+    /// The machine's watchdog, such as `/dev/watchdog`: it resets the machine when the agent stands still. Default: none.
+    pub watchdog: Option<Placed<String>>,
+    /// After how long, 1s to 1h; not all parts can count so far. Default: 15s.
+    pub watchdog_timeout: Option<Placed<Span>>,
+    /// Bounds of what waits on disk for the broker, of sensors with `store: all`. When they are reached, the oldest is dropped.
+    pub store: Option<Bounds>,
+}
+
+/// The keys below `store` of the agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bounds {
+    /// Size on disk, 1MB to 64GB. Default: 64MB.
+    pub size: Option<Placed<Size>>,
+    /// How long a state may wait, 1m to 3650d. Default: 7d.
+    pub age: Option<Placed<Span>>,
 }
 
 /// The keys below `broker`.
@@ -104,7 +120,8 @@ pub struct Sensor {
     pub name: Option<String>,
     /// Interval from sample to sample, 10ms to 24h; of parts that talk by themselves, the shortest one. Default: 10s.
     pub every: Option<Placed<Span>>,
-    /// What becomes of states while the broker is away. Default: `latest`, of edge inputs `all`.
+    /// What becomes of states while the broker is away: `all` of them wait, on disk, the `latest` in memory, or `none`. Default:
+    /// `latest`, of edge inputs `all`.
     pub store: Option<Store>,
 }
 
@@ -125,8 +142,38 @@ pub struct Actuator {
     pub safe_after: Option<Placed<Span>>,
     /// How long it may be on at a stretch. Default: for ever.
     pub max_on: Option<Placed<Span>>,
+    /// How long it stays off once it went off, also across a restart: a compressor must not start against pressure.
+    /// Default: not at all.
+    pub min_off: Option<Placed<Span>>,
     /// Ids of actuators that are never on together with this one.
     pub interlock: Option<OneOrMany<Placed<String>>>,
+    /// How long after one of `interlock` went off this one may go on. Of two, the longer one counts. Default: at once.
+    pub dead_time: Option<Placed<Span>>,
+    /// Who has to be heard: without a message on this topic for this long, it goes to `safe`. Default: nobody.
+    pub control: Option<Control>,
+    /// How many commands it takes in a time; more are refused, but for those that turn it off. Default: any number.
+    pub rate: Option<Rate>,
+}
+
+/// The keys below `control`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The whole topic of the controller's heartbeat. Any message counts but a retained one.
+    pub topic: Placed<TopicPrefix>,
+    /// How long it may be silent.
+    pub timeout: Placed<Span>,
+}
+
+/// The keys below `rate`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many commands, from 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Placed<i64>,
+    /// In which time.
+    pub per: Placed<Span>,
 }
 
 /// Keys that all expanders have, besides those that say where they are connected.

@@ -23,15 +23,8 @@ pub fn clock(now: SystemTime, synchronized: bool) -> Finding {
     }
 }
 
-/// Whether somebody keeps the clock right: systemd-timesyncd says so, or the kernel was told.
+/// Whether somebody keeps the clock right.
 #[must_use]
 pub fn is_synchronized(machine: &Machine) -> bool {
-    if machine.has("run/systemd/timesync/synchronized") {
-        return true;
-    }
-    // SAFETY: all zeros is a timex that asks for nothing to be changed.
-    let mut state: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is to a timex of ours.
-    let result = unsafe { libc::adjtimex(&raw mut state) };
-    result >= 0 && result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0
+    crate::time::is_synchronized(machine.root())
 }

@@ -44,6 +44,8 @@ impl Collector for Health {
             "Messages that the broker has not acknowledged yet",
             &[only(count(self.outbox.in_flight as u64))],
         )?;
+        gauge("halyard_store_bytes", "What waits on disk for the broker", &[only(count(self.outbox.bytes))])?;
+        gauge("halyard_store_problem", "1 if what waits is not on disk", &[only(flag(self.outbox.problem.is_some()))])?;
         gauge("halyard_online", "1 for an entity that works", &self.each(|entity| entity.online.map(flag)))?;
         gauge(
             "halyard_problem_since_seconds",

@@ -68,11 +68,13 @@ impl Health {
     #[must_use]
     pub fn json(&self) -> Json {
         let outbox = &self.outbox;
-        let problems: Map<String, Json> = self
+        let mut problems: Map<String, Json> = self
             .entities
             .iter()
             .filter_map(|(id, entity)| Some((id.clone(), entity.problem.as_ref()?.json())))
             .collect();
+        // No entity has this id.
+        problems.extend(outbox.problem.as_ref().map(|problem| ("agent".to_owned(), disk_json(problem))));
         let buses: Map<String, Json> = self.buses.iter().map(|(name, load)| (name.clone(), load_json(load))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -87,6 +89,7 @@ impl Health {
                 "dropped": outbox.dropped,
                 "failed": outbox.failed,
                 "repeated": outbox.repeated,
+                "bytes": outbox.bytes,
             },
             "commands": self.commands(),
             "faults": self.entities.values().map(|entity| entity.faults).sum::<u64>(),
@@ -119,6 +122,16 @@ impl Problem {
             "next": self.next.map(rfc3339),
         })
     }
+}
+
+fn disk_json(problem: &crate::store::Problem) -> Json {
+    json!({
+        "kind": "disk",
+        "message": problem.message,
+        "since": rfc3339(problem.since),
+        "count": problem.count,
+        "next": null,
+    })
 }
 
 fn load_json(load: &Load) -> Json {

@@ -19,6 +19,9 @@ const LONGEST_PACKET: u32 = 4 << 20;
 /// How long the broker may take to answer a connect.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the goodbye may take, each step of it, and all that is waited for.
+pub(super) const GOODBYE: Duration = Duration::from_millis(400);
+
 /// A connection to the broker, which is made again whenever it is lost.
 ///
 /// Dropping it is a [`stop`](Self::stop) without a time limit to wait for.
@@ -164,8 +167,8 @@ impl Client {
     pub async fn stop(mut self, limit: Duration) {
         self.shared.signal(Signal::Stop(Instant::now() + limit));
         if let Some(ended) = self.ended.take() {
-            // Either way there is nothing left to do. The goodbye has a second of its own.
-            let _ = tokio::time::timeout(limit + Duration::from_secs(1), ended).await;
+            // Either way there is nothing left to do. The goodbye has a time of its own.
+            let _ = tokio::time::timeout(limit + GOODBYE, ended).await;
         }
     }
 }

@@ -11,7 +11,7 @@
 
 mod back;
 
-use super::client::{CONNECT_TIMEOUT, Error};
+use super::client::{CONNECT_TIMEOUT, Error, GOODBYE};
 use super::grants::Grants;
 use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
@@ -37,8 +37,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How soon to try again what a full channel did not take.
 const MOMENT: Duration = Duration::from_millis(100);
-/// How long the goodbye may take, each step.
-const GOODBYE: Duration = Duration::from_millis(500);
 
 /// A connection that is lost sooner than this was none. After so many of them in a row, somebody else may have our
 /// identifier, or the broker something against us, and the first pause is longer than it would be.
@@ -217,6 +215,9 @@ impl Link {
             let look_back = self.look_back.at.filter(|_| connected);
             if look_back.is_some_and(|at| at <= now) {
                 return Task::LookBack;
+            }
+            if self.stop.is_none() {
+                state.fetch();
             }
             let held_until = state.held_until.filter(|until| *until > now);
             if held_until.is_none() && state.queue.is_ready() {
@@ -397,10 +398,10 @@ impl Link {
                 self.try_again(why);
             }
             (Operation::LookBack { client, way, .. }, result) => self.looked_back(&client, way, result.err()),
-            (Operation::Publish(number, _), Ok(_)) => self.shared.lock().queue.delivered(number),
+            (Operation::Publish(number, _), Ok(_)) => self.shared.lock().delivered(number),
             (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
                 warn!("the broker refuses a message on {}: {reason}", token.message().topic());
-                self.shared.lock().queue.refused(number);
+                self.shared.lock().refused(number);
             }
             (Operation::Publish(number, _), Err(error)) => {
                 debug!("a message is sent again: {error}");

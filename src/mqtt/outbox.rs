@@ -2,14 +2,16 @@
 
 use super::line::Line;
 use super::message::Outgoing;
-use super::queue::{Limits, Number, Queue};
+use super::queue::{Limits, Queue};
 use crate::config::Store;
+use crate::store::{Chunk, Number, Problem, Shelf};
 use bytes::Bytes;
 use paho_mqtt::DeliveryToken;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// The thread of the connection asks for something to do at least this often.
 const ROUND: Duration = Duration::from_secs(1);
@@ -25,15 +27,16 @@ pub struct Outbox {
 }
 
 /// How the outbox is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboxStatus {
-    /// Messages and states that wait.
+    /// Messages and states that wait, here and in the store.
     pub depth: usize,
     /// Messages and states that are on their way and not acknowledged yet.
     pub in_flight: usize,
     /// Acknowledged since the start.
     pub delivered: u64,
-    /// Given up since the start because a queue was full, or because an entity keeps nothing in an outage.
+    /// Given up since the start because a queue or the store was full, because it waited for too long, or because an entity
+    /// keeps nothing in an outage.
     pub dropped: u64,
     /// Given up since the start because the broker refused them, or because no broker takes such a topic.
     pub failed: u64,
@@ -41,19 +44,51 @@ pub struct OutboxStatus {
     pub repeated: u64,
     /// Whether there is a connection.
     pub connected: bool,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Why what waits is not on disk, if it should be.
+    pub problem: Option<Problem>,
 }
 
 impl Outbox {
-    /// An empty outbox with these bounds.
+    /// An empty outbox with these bounds, in memory.
     pub fn new(limits: Limits) -> Self {
+        Self::with(limits, None)
+    }
+
+    /// An outbox that keeps in a store what [`Store::All`] says, and delivers what an earlier run left there. `news` hears
+    /// when the store has something to tell: see [`OutboxStatus::problem`].
+    pub fn with_store(limits: Limits, shelf: &Shelf, news: Arc<Notify>) -> Self {
+        let outbox = Self::with(limits, Some(shelf.clone()));
+        outbox.shared.lock().queue.begin_with(shelf.first_number());
+        let shared = Arc::downgrade(&outbox.shared);
+        let give = move |chunk| {
+            if let Some(shared) = shared.upgrade() {
+                let mut state = shared.lock();
+                state.refill(chunk);
+                shared.wake(state);
+            }
+        };
+        shelf.start(Box::new(give), news);
+        outbox
+    }
+
+    fn with(limits: Limits, shelf: Option<Shelf>) -> Self {
         let state = State {
             queue: Queue::new(limits),
+            shelf,
             signals: VecDeque::new(),
             waiting: false,
             held_until: None,
             round: Instant::now(),
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), line: Mutex::default() }) }
+    }
+
+    /// An entity will have states on this topic. Until it has one, the newest that an earlier run left in the store is shown
+    /// there.
+    pub fn expect(&self, topic: &str) {
+        self.shared.lock().queue.expect(topic);
     }
 
     /// The newest state of an entity: retained on `topic`, QoS 1.
@@ -64,7 +99,8 @@ impl Outbox {
     /// there is no connection.
     pub fn state(&self, topic: &str, payload: Bytes, store: Store) {
         let mut state = self.shared.lock();
-        state.queue.state(topic, payload, store);
+        let given = state.queue.state(topic, payload.clone(), store);
+        state.keep(given, payload, store, false);
         self.shared.wake(state);
     }
 
@@ -72,8 +108,10 @@ impl Outbox {
     ///
     /// With [`Store::All`] those of an outage are delivered on `topic` + `/backlog`, like states; else they are dropped.
     pub fn event(&self, topic: &str, payload: Bytes, store: Store) {
-        self.shared.lock().queue.event(topic, payload, store);
-        self.shared.changed.notify_one();
+        let mut state = self.shared.lock();
+        let given = state.queue.event(topic, payload.clone(), store);
+        state.keep(given, payload, store, true);
+        self.shared.wake(state);
     }
 
     /// A retained message of which only the newest counts. An empty payload clears the topic.
@@ -116,14 +154,19 @@ impl Outbox {
     pub fn status(&self) -> OutboxStatus {
         let state = self.shared.lock();
         let counters = state.queue.counters;
+        let shelf = state.shelf.as_ref().map(Shelf::status).unwrap_or_default();
+        // What waits in both is counted once, and what is on its way is counted as that.
+        let stored = usize::try_from(shelf.waiting).unwrap_or(usize::MAX).saturating_sub(state.queue.kept());
         OutboxStatus {
-            depth: state.queue.depth(),
+            depth: state.queue.depth() + stored,
             in_flight: state.queue.in_flight(),
             delivered: counters.delivered,
-            dropped: counters.dropped,
+            dropped: counters.dropped + shelf.dropped,
             failed: counters.failed,
             repeated: counters.repeated,
             connected: state.queue.is_connected(),
+            bytes: shelf.bytes,
+            problem: shelf.problem,
         }
     }
 
@@ -133,9 +176,17 @@ impl Outbox {
         self.shared.lock().round.elapsed()
     }
 
-    /// Drops what waits for this topic and its backlog, for an entity that is no more.
+    /// Drops what waits for this topic and its backlog, for an entity that is no more. What the store has is delivered.
     pub fn forget(&self, topic: &str) {
         self.shared.lock().queue.forget(topic);
+    }
+
+    /// Brings to the disk what has to be there, when nothing is given any more. Waits for `limit` at most.
+    pub async fn close(&self, limit: Duration) {
+        let shelf = self.shared.lock().shelf.clone();
+        if let Some(shelf) = shelf {
+            shelf.close(limit).await;
+        }
     }
 
     pub(super) fn into_shared(self) -> Arc<Shared> {
@@ -158,6 +209,7 @@ pub(super) struct Shared {
 
 pub(super) struct State {
     pub(super) queue: Queue,
+    shelf: Option<Shelf>,
     pub(super) signals: VecDeque<Signal>,
     /// Whether the thread of the connection waits, and nobody has woken it yet.
     waiting: bool,
@@ -165,6 +217,51 @@ pub(super) struct State {
     pub(super) held_until: Option<Instant>,
     /// When the thread of the connection last asked for something to do.
     pub(super) round: Instant,
+}
+
+impl State {
+    /// Lets the store keep what was given, if it has to be kept.
+    fn keep(&mut self, given: Option<(Number, Arc<str>)>, payload: Bytes, store: Store, is_event: bool) {
+        if let (Some((number, topic)), Some(shelf), Store::All) = (given, &self.shelf, store)
+            && shelf.keep(number, topic, payload, is_event)
+        {
+            self.queue.keep(number);
+        }
+    }
+
+    /// The broker has it.
+    pub(super) fn delivered(&mut self, number: Number) {
+        self.queue.delivered(number);
+        self.release();
+    }
+
+    /// The broker does not want it.
+    pub(super) fn refused(&mut self, number: Number) {
+        self.queue.refused(number);
+        self.release();
+    }
+
+    fn release(&mut self) {
+        let released = self.queue.released();
+        if let Some(shelf) = &self.shelf {
+            released.into_iter().for_each(|number| shelf.done(number));
+        }
+    }
+
+    /// Asks the store for more of what waits there, when it is time.
+    pub(super) fn fetch(&mut self) {
+        if let Some(shelf) = &self.shelf
+            && let Some(want) = self.queue.want()
+        {
+            shelf.fetch(want);
+        }
+    }
+
+    fn refill(&mut self, chunk: Chunk) {
+        if let Some(shelf) = &self.shelf {
+            self.queue.refill(chunk.ticket, chunk.samples, |number| shelf.needs(number));
+        }
+    }
 }
 
 /// What the thread of the connection is told.

@@ -1,7 +1,10 @@
 //! What waits for the broker, and what goes next: no threads, no clock, no network.
 
+mod kept;
+
 use super::message::Outgoing;
 use crate::config::Store;
+use crate::store::{Number, Want};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,10 +26,13 @@ impl Default for Limits {
     }
 }
 
-/// Everything has a number in the order in which it was given; whatever comes back takes its old place by it.
-pub(super) type Number = u64;
+/// One of so many that are on their way may be of the backlog: what is new does not stand behind a crowd.
+const SHARE: usize = 4;
 
 /// What waits and what is on its way.
+///
+/// Everything has a number in the order in which it was given; whatever comes back takes its old place by it. What a
+/// store on disk has as well is not kept here once it is history: it is fetched from there when its turn comes.
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: Limits,
@@ -41,6 +47,18 @@ pub(super) struct Queue {
     backlog: BTreeMap<Number, State>,
     entities: HashMap<Arc<str>, Entity>,
     in_flight: HashMap<Number, Flight>,
+    /// How many of those are of the backlog.
+    late: usize,
+    /// What is still to be fetched from the store.
+    wanted: Option<Want>,
+    /// Whether it was asked for.
+    is_asked: bool,
+    /// Counts what is fetched: what was asked for on an earlier connection is void.
+    ticket: u64,
+    /// Topics on which no state was given yet, and the newest that was fetched of them.
+    silent: HashMap<Arc<str>, Option<Bytes>>,
+    /// What the store needs no more.
+    released: Vec<Number>,
     /// Topics of states that this connection's broker has acknowledged.
     known: HashSet<Arc<str>>,
     pub(super) counters: Counters,
@@ -52,6 +70,10 @@ struct State {
     payload: Bytes,
     /// Something that happened: never retained, and no newer one makes it void.
     is_event: bool,
+    /// The store has it too.
+    is_kept: bool,
+    /// It goes to the backlog.
+    is_late: bool,
 }
 
 /// A topic of states and events, as long as any of them waits or is on its way.
@@ -65,12 +87,20 @@ struct Entity {
     in_flight: usize,
 }
 
+impl Entity {
+    fn new(store: Store) -> Self {
+        Self { store, newest: 0, waiting: BTreeSet::new(), in_flight: 0 }
+    }
+}
+
 #[derive(Debug)]
 enum Flight {
     Message(Outgoing),
     State(State),
-    /// A state of an entity that is no more.
-    Forgotten,
+    /// A state of an entity that is no more, and whether the store has it.
+    Forgotten {
+        is_kept: bool,
+    },
 }
 
 impl Flight {
@@ -100,6 +130,12 @@ impl Queue {
             backlog: BTreeMap::new(),
             entities: HashMap::new(),
             in_flight: HashMap::new(),
+            late: 0,
+            wanted: None,
+            is_asked: false,
+            ticket: 0,
+            silent: HashMap::new(),
+            released: Vec::new(),
             known: HashSet::new(),
             counters: Counters::default(),
         }
@@ -124,7 +160,14 @@ impl Queue {
 
     /// Whether there is something that can go now.
     pub(super) fn is_ready(&self) -> bool {
-        self.connected && self.in_flight.len() < self.most_in_flight && self.depth() > 0
+        let is_new = !self.messages.is_empty() || !self.live.is_empty();
+        self.connected
+            && self.in_flight.len() < self.most_in_flight
+            && (is_new || (!self.backlog.is_empty() && self.backlog_may_go()))
+    }
+
+    fn backlog_may_go(&self) -> bool {
+        self.late < (self.limits.in_flight / SHARE).max(1)
     }
 
     /// Takes a message.
@@ -138,15 +181,18 @@ impl Queue {
         self.bound_messages();
     }
 
-    /// Takes the newest state of an entity.
-    pub(super) fn state(&mut self, topic: &str, payload: Bytes, store: Store) {
-        let Some((number, topic)) = self.entity(topic, store) else { return };
-        let Some(entity) = self.entities.get_mut(&topic) else { return };
+    /// Takes the newest state of an entity; gives its number and topic.
+    pub(super) fn state(&mut self, topic: &str, payload: Bytes, store: Store) -> Option<(Number, Arc<str>)> {
+        self.silent.remove(topic);
+        let (number, topic) = self.entity(topic, store)?;
+        let entity = self.entities.get_mut(&topic)?;
         entity.newest = number;
         match store {
             Store::Latest => {
                 for older in std::mem::take(&mut entity.waiting) {
-                    if self.live.get(&older).is_some_and(|state| state.is_event) {
+                    let state = self.live.get(&older).or_else(|| self.backlog.get(&older));
+                    // What was given when all were to be kept stays, too.
+                    if state.is_some_and(|state| state.is_event || state.is_kept) {
                         entity.waiting.insert(older);
                     } else {
                         self.live.remove(&older);
@@ -155,32 +201,39 @@ impl Queue {
                 }
             }
             Store::All if !self.connected => {
-                for older in &entity.waiting {
-                    if let Some(state) = self.live.remove(older) {
-                        self.backlog.insert(*older, state);
+                for older in std::mem::take(&mut entity.waiting) {
+                    match self.live.remove(&older) {
+                        Some(state) if state.is_kept => continue,
+                        Some(state) => drop(self.backlog.insert(older, state)),
+                        None => {}
                     }
+                    entity.waiting.insert(older);
                 }
             }
             Store::All | Store::None => (),
         }
         entity.waiting.insert(number);
-        self.live.insert(number, State { topic: topic.clone(), payload, is_event: false });
+        let state = State { topic: topic.clone(), payload, is_event: false, is_kept: false, is_late: false };
+        self.live.insert(number, state);
         self.bound_states(&topic);
+        Some((number, topic))
     }
 
-    /// Takes an event of an entity. During an outage it is history at once: kept for the backlog, or not at all.
-    pub(super) fn event(&mut self, topic: &str, payload: Bytes, store: Store) {
+    /// Takes an event of an entity. During an outage it is history at once: kept for the backlog, or not at all. Gives its
+    /// number and topic.
+    pub(super) fn event(&mut self, topic: &str, payload: Bytes, store: Store) -> Option<(Number, Arc<str>)> {
         if store == Store::Latest && !self.connected {
             self.counters.dropped += 1;
-            return;
+            return None;
         }
-        let Some((number, topic)) = self.entity(topic, store) else { return };
-        let Some(entity) = self.entities.get_mut(&topic) else { return };
+        let (number, topic) = self.entity(topic, store)?;
+        let entity = self.entities.get_mut(&topic)?;
         entity.waiting.insert(number);
-        let event = State { topic: topic.clone(), payload, is_event: true };
+        let event = State { topic: topic.clone(), payload, is_event: true, is_kept: false, is_late: false };
         let queue = if self.connected { &mut self.live } else { &mut self.backlog };
         queue.insert(number, event);
         self.bound_states(&topic);
+        Some((number, topic))
     }
 
     /// A number for what an entity gives, and its topic; `None` if it is not taken.
@@ -198,12 +251,7 @@ impl Queue {
             Some((known, _)) => known.clone(),
             None => topic.into(),
         };
-        let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity {
-            store,
-            newest: 0,
-            waiting: BTreeSet::new(),
-            in_flight: 0,
-        });
+        let entity = self.entities.entry(topic.clone()).or_insert_with(|| Entity::new(store));
         entity.store = store;
         Some((self.last, topic))
     }
@@ -215,31 +263,55 @@ impl Queue {
         self.known.contains(topic) || self.entities.get(topic).is_some_and(will)
     }
 
-    /// Drops what waits for this topic.
+    /// Drops what waits for this topic; what the store has is history now.
     pub(super) fn forget(&mut self, topic: &str) {
         self.known.remove(topic);
+        self.silent.remove(topic);
         let Some(entity) = self.entities.remove(topic) else { return };
+        let mut history = Entity::new(Store::All);
         for number in entity.waiting {
-            self.live.remove(&number);
-            self.backlog.remove(&number);
+            let state = self.live.remove(&number).or_else(|| self.backlog.remove(&number));
+            if let Some(state) = state.filter(|state| state.is_kept && self.connected) {
+                history.waiting.insert(number);
+                self.backlog.insert(number, state);
+            }
+        }
+        if !history.waiting.is_empty() {
+            self.entities.insert(topic.into(), history);
         }
         for flight in self.in_flight.values_mut() {
-            if matches!(flight, Flight::State(state) if &*state.topic == topic) {
-                *flight = Flight::Forgotten;
+            if let Flight::State(state) = flight
+                && &*state.topic == topic
+            {
+                self.late -= usize::from(state.is_late);
+                *flight = Flight::Forgotten { is_kept: state.is_kept };
             }
         }
     }
 
+    /// All that the store has and that is not here waits to be fetched.
     pub(super) fn connected(&mut self) {
         self.connected = true;
+        self.want_from(0, self.last);
     }
 
     /// States that were to go to their own topics are history now, but for the newest of each entity.
     pub(super) fn disconnected(&mut self) {
         self.connected = false;
+        self.wanted = None;
         self.known.clear();
+        let kept: Vec<_> = self.backlog.iter().filter(|(_, state)| state.is_kept).map(|(number, _)| *number).collect();
+        for number in kept {
+            if let Some(state) = self.backlog.remove(&number) {
+                self.leave(number, &state);
+            }
+        }
         for (number, state) in std::mem::take(&mut self.live) {
             let Some(entity) = self.entities.get_mut(&state.topic) else { continue };
+            if state.is_kept && number != entity.newest {
+                self.leave(number, &state);
+                continue;
+            }
             if entity.store == Store::None || (entity.store == Store::Latest && state.is_event) {
                 entity.waiting.remove(&number);
                 self.counters.dropped += 1;
@@ -264,16 +336,21 @@ impl Queue {
             self.in_flight.insert(number, Flight::Message(message.clone()));
             return Some((number, message));
         }
-        let (number, state, is_live) = match self.live.pop_first() {
-            Some((number, state)) => (number, state, true),
-            None => self.backlog.pop_first().map(|(number, state)| (number, state, false))?,
+        let (number, state) = match self.live.pop_first() {
+            Some(state) => state,
+            None if self.backlog_may_go() => {
+                let (number, state) = self.backlog.pop_first()?;
+                self.late += 1;
+                (number, State { is_late: true, ..state })
+            }
+            None => return None,
         };
         if let Some(entity) = self.entities.get_mut(&state.topic) {
             entity.waiting.remove(&number);
             entity.in_flight += 1;
         }
-        let topic = if is_live { state.topic.to_string() } else { format!("{}/backlog", state.topic) };
-        let retained = is_live && !state.is_event;
+        let topic = if state.is_late { format!("{}/backlog", state.topic) } else { state.topic.to_string() };
+        let retained = !state.is_late && !state.is_event;
         let message =
             Outgoing { topic, payload: state.payload.clone(), qos: 1, retained, expiry: None, correlation: None };
         self.in_flight.insert(number, Flight::State(state));
@@ -304,7 +381,7 @@ impl Queue {
                 self.bound_messages();
             }
             Some(Flight::State(state)) => self.state_lost(number, state),
-            Some(Flight::Forgotten) | None => (),
+            Some(Flight::Forgotten { .. }) | None => (),
         }
     }
 
@@ -312,6 +389,12 @@ impl Queue {
         let topic = state.topic.clone();
         let Some(entity) = self.entities.get_mut(&topic) else { return };
         match entity.store {
+            // The store has it, and gives it when there is a connection again.
+            _ if state.is_kept && !self.connected && number != entity.newest => {}
+            _ if state.is_kept && number != entity.newest => {
+                entity.waiting.insert(number);
+                self.backlog.insert(number, state);
+            }
             Store::None if !self.connected => self.counters.dropped += 1,
             _ if number == entity.newest => {
                 entity.waiting.insert(number);
@@ -329,17 +412,26 @@ impl Queue {
     }
 
     fn done(&mut self, number: Number) {
-        if let Some(Flight::State(state)) = self.landed(number) {
-            self.tidy(&state.topic);
+        let is_kept = match self.landed(number) {
+            Some(Flight::State(state)) => {
+                self.tidy(&state.topic);
+                state.is_kept
+            }
+            Some(Flight::Forgotten { is_kept }) => is_kept,
+            Some(Flight::Message(_)) | None => false,
+        };
+        if is_kept {
+            self.released.push(number);
         }
     }
 
     fn landed(&mut self, number: Number) -> Option<Flight> {
-        let flight = self.in_flight.remove(&number)?;
-        if let Flight::State(state) = &flight
-            && let Some(entity) = self.entities.get_mut(&state.topic)
-        {
-            entity.in_flight -= 1;
+        let mut flight = self.in_flight.remove(&number)?;
+        if let Flight::State(state) = &mut flight {
+            self.late -= usize::from(std::mem::take(&mut state.is_late));
+            if let Some(entity) = self.entities.get_mut(&state.topic) {
+                entity.in_flight -= 1;
+            }
         }
         Some(flight)
     }
@@ -352,14 +444,21 @@ impl Queue {
     }
 
     fn bound_states(&mut self, topic: &str) {
-        let Some(entity) = self.entities.get_mut(topic) else { return };
+        let Some(mut entity) = self.entities.get_mut(topic) else { return };
         while entity.waiting.len() > self.limits.states {
             // Not the newest state, whatever came after it: the topic has to show it.
             let Some(oldest) = entity.waiting.iter().copied().find(|number| *number != entity.newest) else { break };
             entity.waiting.remove(&oldest);
-            self.live.remove(&oldest);
-            self.backlog.remove(&oldest);
-            self.counters.dropped += 1;
+            let state = self.live.remove(&oldest).or_else(|| self.backlog.remove(&oldest));
+            if !state.is_some_and(|state| state.is_kept) {
+                self.counters.dropped += 1;
+            } else if self.connected {
+                // It is fetched again, in its turn.
+                let (after, upto) = self.wanted.map_or((Number::MAX, 0), |want| (want.after, want.upto));
+                self.want_from(after.min(oldest - 1), upto.max(oldest));
+            }
+            let Some(again) = self.entities.get_mut(topic) else { return };
+            entity = again;
         }
     }
 

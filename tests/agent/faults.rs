@@ -64,6 +64,7 @@ impl Inside {
         let gate = Arc::new(Barrier::default());
         let again = file.clone();
         let setup = Setup {
+            hardware_watchdog: None,
             config,
             reader: Box::new(move || config::load(&again).map_err(|report| report.to_string())),
             bus: Arc::new(Gated { bus: bus.clone(), gate: gate.clone() }),

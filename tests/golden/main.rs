@@ -123,6 +123,7 @@ impl Run {
         let wired = Arc::new(Wired::new(&config));
         wired.record(&at);
         let setup = Setup {
+            hardware_watchdog: None,
             config: config.clone(),
             reader: Box::new(|| Err("there is no file".into())),
             bus: Arc::new(Expanded::new(wired.clone(), &config)),

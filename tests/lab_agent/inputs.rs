@@ -134,6 +134,42 @@ fn edges_of_an_outage_are_delivered() {
     });
 }
 
+#[test]
+fn edges_of_an_outage_survive_a_kill() {
+    scenario("inputs::edges_of_an_outage_survive_a_kill", || {
+        let door = Outside::of(17);
+        let mut world = World::new(PARTS);
+        let proxy = Proxy::start(world.broker.address(), 5);
+        world.reach_by(proxy.url());
+        world.configure(PARTS);
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        listener.state(0, "door", "OFF");
+        proxy.cut();
+        wait_until("loss of the broker", || agent.log().contains("no connection to the broker"));
+        let bounds: Vec<_> = [true, false, true, false].into_iter().map(|up| pull(&door, up)).collect();
+        // Only what the agent was told of can it keep.
+        let is_kept = |(before, after): &(String, String)| {
+            let within = |time: &str| before.as_str() <= time && time <= after.as_str();
+            world.kept().split("\"time\":\"").skip(1).any(|rest| rest.get(..before.len()).is_some_and(within))
+        };
+        wait_until("all edges", || bounds.iter().all(is_kept));
+        agent.signal(libc::SIGKILL);
+        agent.wait();
+        let from = listener.mark();
+        proxy.mend();
+        let _agent = world.start(&listener);
+        wait_until("the backlog", || listener.on(from, "door/backlog").len() >= 4);
+        let backlog: Vec<Told> = listener.on(from, "door/backlog").iter().map(told).collect();
+        let states: Vec<_> = backlog.iter().rev().take(4).rev().map(|(state, _)| state.as_str()).collect();
+        assert_eq!(states, ["ON", "OFF", "ON", "OFF"], "{backlog:?}");
+        for ((_, time), bounds) in backlog.iter().rev().zip(bounds.iter().rev()) {
+            assert_within(time, bounds);
+        }
+        listener.state(from, "door", "OFF");
+    });
+}
+
 const METERS: &str = "\
 sensors:
   - { id: water, driver: pulse-counter, line: GPIO23, edge: rising, kind: water, pulses_per_unit: 10, every: 1s }

@@ -232,6 +232,35 @@ fn reload(world: &World, lines: &Expander) {
 }
 
 #[test]
+fn a_kill_does_not_begin_max_on_anew() {
+    guest("outputs::a_kill_does_not_begin_max_on_anew", "", || {
+        let parts = connect("");
+        let lines = Expander::connect(&parts);
+        lines.give_to_the_kernel();
+        let limit = Duration::from_secs(8);
+        let world = World::new(
+            "actuators: [ { id: pump, driver: switch, line: { chip: gpiochip0, offset: 0 }, max_on: 8s, initial: keep } ]",
+        );
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        listener.apply("pump", "OFF");
+        let before = SystemTime::now();
+        listener.apply("pump", "ON");
+        wait_until("most of its time", || before.elapsed().unwrap() > limit / 8 * 5);
+        agent.signal(libc::SIGKILL);
+        assert!(!agent.wait().success());
+        assert!(lines.is_high(PUMP), "nobody turned it off");
+        let again = SystemTime::now();
+        let from = listener.mark();
+        let _agent = world.start(&listener);
+        assert_eq!(listener.find(from, "pump", |state| state.json()["by"] == "safety").json()["state"], "OFF");
+        let (off, _) = *lines.driven().last().unwrap();
+        assert!(off.duration_since(before).unwrap() > limit - Duration::from_millis(100), "not before it is over");
+        assert!(off < again + limit, "it does not begin anew: {before:?} {again:?} {off:?}");
+    });
+}
+
+#[test]
 fn interlocked_lines_are_never_on_together() {
     guest("outputs::interlocked_lines_are_never_on_together", "", || {
         let parts = connect("");

@@ -9,7 +9,7 @@ use rumqttc::v5::{Client, Event, MqttOptions};
 use serde_json::Value as Json;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,7 +39,16 @@ impl World {
 
     /// Writes another configuration.
     pub fn configure(&self, parts: &str) {
-        let text = format!("agent: {{ id: lab }}\nmqtt: {{ url: {:?}, discovery: false }}\n{parts}\n", self.url);
+        self.write("", parts);
+    }
+
+    /// The same, with more keys of the agent.
+    pub fn configure_agent(&self, keys: &str, parts: &str) {
+        self.write(&format!(", {keys}"), parts);
+    }
+
+    fn write(&self, keys: &str, parts: &str) {
+        let text = format!("agent: {{ id: lab{keys} }}\nmqtt: {{ url: {:?}, discovery: false }}\n{parts}\n", self.url);
         std::fs::write(self.config(), text).unwrap();
     }
 
@@ -51,8 +60,28 @@ impl World {
     fn command(&self, call: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
         command.arg(call).arg("-c").arg(self.config()).args(arguments);
-        command.env("STATE_DIRECTORY", self.folder.path());
+        command.env("STATE_DIRECTORY", self.folder.path()).env("RUNTIME_DIRECTORY", self.folder.path());
         command
+    }
+
+    /// What the agent keeps of an outage, as it is in its files.
+    pub fn kept(&self) -> String {
+        fn all(folder: &Path, to: &mut String) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    all(&entry.path(), to);
+                } else {
+                    *to += &String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap_or_default());
+                }
+            }
+        }
+        let mut kept = String::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("outbox") {
+                all(&entry.path(), &mut kept);
+            }
+        }
+        kept
     }
 
     /// Runs `halyard CALL` to its end: exit code, stdout, stderr.

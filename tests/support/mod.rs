@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod fake;
+pub mod meter;
 pub mod peer;
 pub mod program;
 pub mod proxy;

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub struct Program {
     process: Child,
     folder: TempDir,
+    /// What outlives the process in memory, where there is such a place.
+    memory: Option<TempDir>,
     log: Arc<Mutex<String>>,
 }
 
@@ -42,26 +44,38 @@ impl Program {
     pub fn run_with(configuration: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("config.yaml"), configuration).unwrap();
-        let mut command = command(&folder);
-        command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
-        adjust(&mut command);
-        let mut process = command.spawn().unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let memory = TempDir::new_in("/dev/shm").ok();
         let log = Arc::new(Mutex::new(String::new()));
-        let of_thread = log.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut log = of_thread.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Self { process, folder, log }
+        let process = spawn(&folder, memory.as_ref(), &log, adjust);
+        Self { process, folder, memory, log }
     }
 
-    /// The number of its process.
+    /// Kills it, and starts it again in the same folder.
+    pub fn kill_and_run_again(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.run_again(|_| {});
+    }
+
+    /// Starts it again in the same folder, when it has ended. Its log goes on.
+    pub fn run_again(&mut self, adjust: impl FnOnce(&mut Command)) {
+        assert!(!self.runs());
+        self.process = spawn(&self.folder, self.memory.as_ref(), &self.log, adjust);
+    }
+
+    /// Number of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Where it keeps what has to survive a restart.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state/halyard")
+    }
+
+    /// What it keeps of its actuators from one run to the next.
+    pub fn kept(&self) -> String {
+        std::fs::read_to_string(self.state().join("actuators.json")).unwrap_or_default()
     }
 
     /// The configuration's file.
@@ -109,6 +123,29 @@ impl Program {
     pub fn runs(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
+}
+
+fn spawn(
+    folder: &TempDir,
+    memory: Option<&TempDir>,
+    log: &Arc<Mutex<String>>,
+    adjust: impl FnOnce(&mut Command),
+) -> Child {
+    let mut command = command(folder);
+    command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
+    command.env("RUNTIME_DIRECTORY", memory.unwrap_or(folder).path());
+    adjust(&mut command);
+    let mut process = command.spawn().unwrap();
+    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let of_thread = log.clone();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let mut log = of_thread.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    process
 }
 
 impl Drop for Program {

@@ -1,15 +1,26 @@
-//! The gate by example, and then by random histories against simulated outputs.
+//! The gate by example. By random histories: `histories`.
+
+mod limits;
 
 use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
 use crate::acting::command::parse;
 use halyard_drivers::{Appearance, FaultKind};
-use proptest::prelude::*;
 
 const OFF: Value = Value::Switch(false);
 
 fn rules() -> Rules {
-    Rules { control: Control::Switch, safe: OFF, safe_after: None, max_on: None, interlock: Vec::new() }
+    Rules {
+        control: Control::Switch,
+        safe: OFF,
+        safe_after: None,
+        max_on: None,
+        min_off: None,
+        interlock: Vec::new(),
+        dead_time: Duration::ZERO,
+        heartbeat: None,
+        rate: None,
+    }
 }
 
 /// A gate with its outputs: carries writes out at once, keeps answers and edges.
@@ -18,11 +29,11 @@ struct Bench {
     now: Instant,
     start: Instant,
     outputs: BTreeMap<String, bool>,
-    /// Since when an output is on.
-    on_since: BTreeMap<String, Instant>,
     broken: bool,
     answers: Vec<(u32, &'static str, Option<Reason>)>,
     log: Vec<String>,
+    /// What was noted last.
+    notes: BTreeMap<String, (bool, Instant)>,
 }
 
 impl Bench {
@@ -32,7 +43,7 @@ impl Bench {
         gate.broker(true, now);
         let mut outputs = BTreeMap::new();
         for (id, rules) in units {
-            gate.add(id, rules.clone());
+            gate.add(id, rules.clone(), now);
             outputs.insert((*id).to_owned(), false);
         }
         let mut bench = Self {
@@ -40,13 +51,13 @@ impl Bench {
             now,
             start: now,
             outputs,
-            on_since: BTreeMap::new(),
             broken: false,
             answers: Vec::new(),
             log: Vec::new(),
+            notes: BTreeMap::new(),
         };
         for (id, _) in units {
-            bench.gate.opened(id, OFF, now);
+            bench.gate.opened(id, OFF, Before::default(), now);
             bench.settle();
         }
         bench.log.clear();
@@ -70,11 +81,6 @@ impl Bench {
                             Err(Fault::new(FaultKind::Bus, "broken"))
                         } else {
                             self.outputs.insert(actuator.clone(), value.is_active());
-                            if value.is_active() {
-                                self.on_since.entry(actuator.clone()).or_insert(self.now);
-                            } else {
-                                self.on_since.remove(&actuator);
-                            }
                             Ok(value)
                         };
                         self.gate.written(&actuator, result, self.now);
@@ -85,6 +91,7 @@ impl Bench {
                     Action::State { actuator, value, by, .. } => {
                         self.log.push(format!("{actuator} {value} {}", by.name()));
                     }
+                    Action::Note { actuator, active, since } => drop(self.notes.insert(actuator, (active, since))),
                 }
             }
         }
@@ -134,7 +141,7 @@ fn applies_and_answers() {
 fn answers_before_it_shows_the_state() {
     let mut bench = Bench::new(&[("pump", rules())]);
     bench.gate.command("pump", parse(b"ON", bench.wall()), false, 1, bench.now, bench.wall());
-    assert!(matches!(bench.gate.actions()[..], [Action::Write { .. }]));
+    assert!(matches!(bench.gate.actions()[..], [Action::Write { .. }, Action::Note { .. }]));
     bench.gate.written("pump", Ok(Value::Switch(true)), bench.now);
     assert!(matches!(bench.gate.actions()[..], [Action::Answer { .. }, Action::State { .. }]));
 }
@@ -143,8 +150,8 @@ fn answers_before_it_shows_the_state() {
 fn numbers_have_a_range() {
     let control = Control::Number { range: 0.0..=100.0, step: 1.0, unit: Some("%") };
     let mut bench = Bench::new(&[]);
-    bench.gate.add("fan", Rules { control, safe: Value::Number(0.0), ..rules() });
-    bench.gate.opened("fan", Value::Number(0.0), bench.now);
+    bench.gate.add("fan", Rules { control, safe: Value::Number(0.0), ..rules() }, bench.now);
+    bench.gate.opened("fan", Value::Number(0.0), Before::default(), bench.now);
     bench.settle();
     assert_eq!(bench.send("fan", "100"), ("applied", None));
     assert_eq!(bench.send("fan", "100.5"), ("rejected", Some(Reason::OutOfRange)));
@@ -156,8 +163,8 @@ const LIGHT: Control = Control::Level(Appearance::Light);
 /// A gate with a lamp that is off.
 fn with_lamp(lamp: Rules, others: &[(&str, Rules)]) -> Bench {
     let mut bench = Bench::new(others);
-    bench.gate.add("lamp", Rules { control: LIGHT, safe: Value::Number(0.0), ..lamp });
-    bench.gate.opened("lamp", Value::Number(0.0), bench.now);
+    bench.gate.add("lamp", Rules { control: LIGHT, safe: Value::Number(0.0), ..lamp }, bench.now);
+    bench.gate.opened("lamp", Value::Number(0.0), Before::default(), bench.now);
     bench.settle();
     bench.log.clear();
     bench
@@ -179,7 +186,7 @@ fn a_level_remembers_what_it_was() {
 fn fade(bench: &mut Bench, command: &str, first: f64) -> bool {
     bench.gate.command("lamp", parse(command.as_bytes(), bench.wall()), false, 0, bench.now, bench.wall());
     let actions = bench.gate.actions();
-    let [Action::Write { at_once, .. }] = actions[..] else { panic!("{actions:?}") };
+    let [Action::Write { at_once, .. }, ..] = actions[..] else { panic!("{actions:?}") };
     bench.gate.written("lamp", Ok(Value::Number(first)), bench.now);
     bench.settle();
     at_once
@@ -302,7 +309,7 @@ fn a_cover_that_is_left_stands_whatever_is_safe() {
     let mut bench = with_cover(Value::go(0.0), None);
     drive(&mut bench, &Value::rest(None));
     let now = bench.now;
-    bench.gate.make_safe("blind", now);
+    bench.gate.make_safe("blind", "a test", now);
     assert_eq!(drive(&mut bench, &Value::Position { at: None, moves: true }), [Value::go(0.0)]);
     bench.gate.stop(now);
     assert_eq!(drive(&mut bench, &Value::rest(None)), [Value::STOP]);
@@ -456,101 +463,4 @@ fn commands_queue_up_to_a_limit_while_a_write_is_under_way() {
     let busy: Vec<_> = bench.answers.iter().filter(|(_, _, reason)| *reason == Some(Reason::Busy)).collect();
     assert_eq!(busy.len(), 1);
     assert_eq!(bench.answers.len(), QUEUE + 2);
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Send { actuator: usize, payload: usize, retained: bool },
-    Pass(u64),
-    Broker(bool),
-    Broken(bool),
-}
-
-const PAYLOADS: &[&str] = &[
-    "ON",
-    "OFF",
-    "TOGGLE",
-    "7",
-    r#"{"value":"ON","for":"2s"}"#,
-    r#"{"value":"OFF","for":"1s"}"#,
-    r#"{"id":"a","value":"ON"}"#,
-    r#"{"value":"ON","ttl":"1s","time":"1970-01-01T00:01:00Z"}"#,
-    "{",
-];
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (0..3_usize, 0..PAYLOADS.len(), prop::bool::weighted(0.05))
-            .prop_map(|(actuator, payload, retained)| Step::Send { actuator, payload, retained }),
-        6 => (1..4_000_u64).prop_map(Step::Pass),
-        1 => any::<bool>().prop_map(Step::Broker),
-        1 => any::<bool>().prop_map(Step::Broken),
-    ]
-}
-
-/// How many steps a random history has; with the number of histories, 50,000 in all.
-const STEPS: usize = 200;
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
-
-    /// Whatever is commanded, fails or is lost: outputs that exclude each other are never on together, none is on for
-    /// longer than allowed while its hardware works, and each command is answered exactly once.
-    #[test]
-    fn keeps_its_promises(steps in prop::collection::vec(step(), STEPS)) {
-        const MAX_ON: Duration = Duration::from_secs(5);
-        let ids = ["pump", "valve", "lamp"];
-        let lock = |other: &str| Rules {
-            interlock: vec![other.to_owned()],
-            max_on: Some(MAX_ON),
-            safe_after: Some(seconds(3)),
-            ..rules()
-        };
-        let mut bench = Bench::new(&[("pump", lock("valve")), ("valve", lock("pump")), ("lamp", rules())]);
-        let mut sent = 0;
-        let (mut without_broker, mut healthy_since) = (None, None);
-        for step in steps {
-            let wall = bench.wall();
-            match step {
-                // Commands come through the broker.
-                Step::Send { .. } if without_broker.is_some() => {}
-                Step::Send { actuator, payload, retained } => {
-                    sent += 1;
-                    let command = parse(PAYLOADS[payload].as_bytes(), wall);
-                    bench.gate.command(ids[actuator], command, retained, sent, bench.now, wall);
-                    bench.settle();
-                }
-                Step::Pass(millis) => {
-                    // In small steps, to see what is on for how long.
-                    for _ in 0..millis.div_ceil(50) {
-                        bench.pass(Duration::from_millis(50));
-                        let on_for = bench.on_since.get("pump").map_or(Duration::ZERO, |since| bench.now - *since);
-                        healthy_since = if bench.broken { None } else { healthy_since.or(Some(bench.now)) };
-                        // Broken hardware cannot be turned off; it is as soon as it can be tried again.
-                        let settled = healthy_since.is_some_and(|healthy| bench.now >= healthy + LONGEST_RETRY);
-                        prop_assert!(on_for <= MAX_ON || !settled, "on for {on_for:?}");
-                        let due = without_broker.zip(healthy_since).map(|(lost, healthy): (Instant, Instant)| {
-                            (lost + seconds(3)).max(healthy + LONGEST_RETRY)
-                        });
-                        if due.is_some_and(|due| bench.now >= due) {
-                            prop_assert!(!bench.outputs["pump"] && !bench.outputs["valve"]);
-                        }
-                    }
-                }
-                Step::Broker(there) => {
-                    bench.gate.broker(there, bench.now);
-                    without_broker = if there { None } else { without_broker.or(Some(bench.now)) };
-                }
-                Step::Broken(broken) => {
-                    bench.broken = broken;
-                    // Also if it is mended before any time passes: what failed meanwhile is tried again later.
-                    healthy_since = healthy_since.filter(|_| !broken);
-                }
-            }
-            prop_assert!(!(bench.outputs["pump"] && bench.outputs["valve"]), "both on");
-        }
-        let mut routes: Vec<_> = bench.answers.iter().map(|(route, _, _)| *route).collect();
-        routes.sort_unstable();
-        prop_assert_eq!(routes, (1..=sent).collect::<Vec<_>>());
-    }
 }

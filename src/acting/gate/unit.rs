@@ -1,7 +1,8 @@
 //! One actuator as the gate sees it: what is known, under way and wanted.
 
+use super::rate::Taken;
 use super::seen::Seen;
-use super::{By, Rules};
+use super::{Before, By, Rules, Spell};
 use crate::acting::command::{Command, Reason, Wanted};
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::{Control, Value};
@@ -24,8 +25,10 @@ pub(super) struct Unit<R> {
     pub(super) target: Option<Value>,
     /// Last level that was not 0, in %.
     level: f64,
-    /// On whose behalf it is what it is, and the command's id.
-    pub(super) last: (By, Option<String>),
+    /// On whose behalf it is what it is, the command's id, and what for if it is for safety.
+    pub(super) last: (By, Option<String>, Option<String>),
+    /// Whether it has yet to be driven for the first time: its state will be known in a moment.
+    pub(super) starting: bool,
     /// Whether it was opened and can be written to.
     pub(super) open: bool,
     /// Why it could not be opened.
@@ -38,17 +41,23 @@ pub(super) struct Unit<R> {
     /// What the gate itself wants written next.
     pub(super) forced: Option<Job<R>>,
     pub(super) queue: VecDeque<Job<R>>,
-    /// An active `initial` that waits for interlocked actuators to be known as off.
-    pub(super) deferred: Option<Value>,
-    /// Since when it is, or may be, on.
-    pub(super) active_since: Option<Instant>,
+    /// An active `initial` or `safe` that waits until nothing is in its way any more.
+    pub(super) deferred: Option<Job<R>>,
+    /// When that may be, if it is a matter of time.
+    pub(super) wake: Option<Instant>,
+    /// Since when it is on or off.
+    pub(super) spell: Spell,
     pub(super) pulse: Option<Pulse>,
     /// Whether it went to `safe` since the broker was lost.
     pub(super) safed: bool,
+    /// When its controller was heard last, and whether that is too long ago.
+    pub(super) heard: Instant,
+    pub(super) silent: bool,
     /// When to write `safe` after a failure, and the pause after the next one.
     pub(super) retry: Option<Instant>,
     pub(super) pause: Duration,
     pub(super) seen: Seen,
+    taken: Taken,
 }
 
 /// Something to write.
@@ -60,6 +69,8 @@ pub(super) struct Job<R> {
     pub(super) route: Option<R>,
     pub(super) pulse: Option<Duration>,
     pub(super) expires: Option<SystemTime>,
+    /// What for, if it is for safety.
+    pub(super) why: Option<String>,
     /// What was on its way to the hardware, and since when; set when the write begins.
     pub(super) begun: Option<(Value, Instant)>,
 }
@@ -72,19 +83,25 @@ pub(super) struct Pulse {
 
 impl<R> Job<R> {
     pub(super) fn own(value: Value, by: By) -> Self {
-        Self { value: Wanted::Value(value), by, id: None, route: None, pulse: None, expires: None, begun: None }
+        let value = Wanted::Value(value);
+        Self { value, by, id: None, route: None, pulse: None, expires: None, why: None, begun: None }
+    }
+
+    pub(super) fn safety(value: Value, why: String) -> Self {
+        Self { why: Some(why), ..Self::own(value, By::Safety) }
     }
 }
 
 impl<R> Unit<R> {
-    /// One that was not opened yet.
-    pub(super) fn new(rules: Rules) -> Self {
+    /// One that was not opened yet, whose controller has from now on to be heard.
+    pub(super) fn new(rules: Rules, now: Instant) -> Self {
         Self {
             rules,
             state: None,
             target: None,
             level: FULL,
-            last: (By::Start, None),
+            last: (By::Start, None, None),
+            starting: true,
             open: false,
             absent: None,
             retired: false,
@@ -93,12 +110,16 @@ impl<R> Unit<R> {
             forced: None,
             queue: VecDeque::new(),
             deferred: None,
-            active_since: None,
+            wake: None,
+            spell: Spell::default(),
             pulse: None,
             safed: false,
+            heard: now,
+            silent: false,
             retry: None,
             pause: FIRST_RETRY,
             seen: Seen::default(),
+            taken: Taken::default(),
         }
     }
 
@@ -190,14 +211,32 @@ impl<R> Unit<R> {
             return Err((Reason::Busy, format!("{QUEUE} commands are waiting already")));
         }
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
-        if command.value != Wanted::Toggle {
-            self.resolve(&command.value)?;
+        let value = if command.value == Wanted::Toggle { None } else { Some(self.resolve(&command.value)?) };
+        // What turns it off is never one too many.
+        let rate = self.rules.rate.filter(|_| value.is_none_or(|value| value.is_active()));
+        if let Some(rate) = rate
+            && let Some(wait) = self.taken.full(rate, now)
+        {
+            let message =
+                format!("more than {} commands in {:?}; the next one in {}", rate.limit, rate.per, rough(wait));
+            return Err((Reason::Busy, message));
         }
         // Last: the sender of a command that was refused for a passing reason may send it again.
         if let Some(id) = &command.id {
             self.seen.check(id, now)?;
         }
+        if rate.is_some() {
+            self.taken.take(now);
+        }
         Ok(command)
+    }
+
+    /// It was opened.
+    pub(super) fn is_open(&mut self, before: Before, now: Instant) {
+        self.open = true;
+        self.absent = None;
+        let found = before.state.as_ref().map(Value::is_active);
+        self.spell = Spell::at_start(found, before.past, &self.rules, now);
     }
 
     /// It was written, or found, to be this.
@@ -217,35 +256,81 @@ impl<R> Unit<R> {
         self.target = None;
         self.pulse = None;
         self.deferred = None;
-        self.active_since.get_or_insert(began);
+        self.spell.is_lost(began);
         self.retry = Some(now + if stopping { STOP_RETRY } else { self.pause });
         self.pause = (self.pause * 2).min(LONGEST_RETRY);
     }
 
-    pub(super) fn force_safe(&mut self) {
+    pub(super) fn force_safe(&mut self, why: String) {
         self.pulse = None;
         self.deferred = None;
         let Rules { control, safe, .. } = &self.rules;
         let safe = if self.leaving { control.left(safe) } else { safe.clone() };
-        self.forced = Some(Job::own(safe, By::Safety));
+        self.forced = Some(Job::safety(safe, why));
+    }
+
+    /// The time of its pulse is over.
+    pub(super) fn end_pulse(&mut self) {
+        if let Some(pulse) = self.pulse.take() {
+            self.forced = Some(Job { id: pulse.id, ..Job::own(pulse.back, By::Command) });
+        }
     }
 
     pub(super) fn max_on_ends(&self) -> Option<Instant> {
-        Some(self.active_since? + self.rules.max_on?)
+        Some(self.spell.on_since()? + self.rules.max_on?)
+    }
+
+    /// Says so if it has been on for as long as it may.
+    pub(super) fn max_on_is_over(&self, now: Instant) -> Option<String> {
+        self.max_on_ends().filter(|at| *at <= now)?;
+        self.rules.max_on.map(|limit| format!("on for {limit:?}, which is its `max_on`"))
+    }
+
+    /// Whether it is going off, or is written to next for safety: there is nothing to add to that.
+    pub(super) fn is_going_off(&self) -> bool {
+        let off = |job: &Job<R>| job.begun.as_ref().is_some_and(|(value, _)| !value.is_active());
+        self.forced.is_some() || self.retry.is_some() || self.writing.as_ref().is_some_and(off)
+    }
+
+    fn silence_ends(&self) -> Option<Instant> {
+        let timeout = self.rules.heartbeat.as_ref()?.timeout;
+        (!self.silent).then(|| self.heard + timeout)
+    }
+
+    /// Says so, once, if its controller has been silent for too long.
+    pub(super) fn falls_silent(&mut self, now: Instant) -> Option<String> {
+        self.silence_ends().filter(|at| *at <= now)?;
+        self.silent = true;
+        self.silence()
+    }
+
+    /// What is said of a controller that is silent.
+    pub(super) fn silence(&self) -> Option<String> {
+        let heartbeat = self.rules.heartbeat.as_ref().filter(|_| self.silent)?;
+        Some(format!("no message on {} for {:?}", heartbeat.topic, heartbeat.timeout))
     }
 
     pub(super) fn lost_ends(&self, lost_since: Option<Instant>) -> Option<Instant> {
         if self.safed { None } else { Some(lost_since? + self.rules.safe_after?) }
     }
 
-    pub(super) fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 4] {
-        // While the gate's own wish waits for the worker, there is nothing to add to it.
-        let own = self.forced.is_none();
+    pub(super) fn deadlines(&self, lost_since: Option<Instant>) -> [Option<Instant>; 6] {
         [
             self.retry,
             self.lost_ends(lost_since),
-            self.max_on_ends().filter(|_| own && self.writing.is_none() && self.retry.is_none()),
-            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| own),
+            self.silence_ends(),
+            self.wake,
+            self.max_on_ends().filter(|_| !self.is_going_off()),
+            // While the gate's own wish waits for the worker, there is nothing to add to it.
+            self.pulse.as_ref().map(|pulse| pulse.until).filter(|_| self.forced.is_none()),
         ]
     }
+}
+
+/// For people: whole seconds from one second on, never less than it is.
+pub(super) fn rough(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        return format!("{}ms", time.as_nanos().div_ceil(1_000_000));
+    }
+    format!("{}s", time.as_nanos().div_ceil(1_000_000_000))
 }

@@ -206,6 +206,8 @@ fn configured_parts_are_where_they_are_configured() {
     let spec: Arc<dyn SensorSpec> = Arc::new(halyard_drivers::sht4x::Options::default());
     let config = Config {
         agent: "agent".to_owned(),
+        watchdog: None,
+        store: Default::default(),
         board: Board::Simulated,
         broker: None,
         mqtt: Settings::new(Vec::new(), ""),

@@ -1,0 +1,196 @@
+//! The thread of the store: the only one that touches the disk.
+
+use super::log::Log;
+use super::record::{Number, Sample};
+use super::{BATCH, Chunk, FULL, NOTE, Problem, Shared, Want};
+use std::io::Result;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+/// How soon a disk that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long to wait for something to do.
+const IDLE: Duration = Duration::from_secs(3600);
+/// Samples that are given at once from the journal.
+const CHUNK: usize = 256;
+/// Bytes that are written at once, so that a segment keeps its size.
+const PIECE: usize = 64 << 10;
+
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    log: Option<Log>,
+    give: Box<dyn Fn(Chunk) + Send>,
+    news: Arc<Notify>,
+    /// When the disk failed.
+    failed: Option<Instant>,
+}
+
+enum Task {
+    Store,
+    Give(Want),
+    End,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>, give: Box<dyn Fn(Chunk) + Send>, news: Arc<Notify>) -> Self {
+        Self { shared, log: None, give, news, failed: None }
+    }
+
+    pub(super) fn run(mut self) {
+        // What an earlier run left counts from the beginning, also if nothing is new.
+        if self.shared.places.disk.exists() {
+            self.store();
+        }
+        loop {
+            match self.wait() {
+                Task::Store => self.store(),
+                Task::Give(want) => self.give(want),
+                Task::End => {
+                    let is_idle = {
+                        let front = self.shared.lock();
+                        front.journal.len() == 0 && front.done.is_empty()
+                    };
+                    if !is_idle {
+                        self.store();
+                    }
+                    return self.shared.lock().journal.close();
+                }
+            }
+        }
+    }
+
+    fn wait(&self) -> Task {
+        let mut front = self.shared.lock();
+        loop {
+            if front.is_ending {
+                return Task::End;
+            }
+            if let Some(want) = front.want.take() {
+                return Task::Give(want);
+            }
+            let is_urgent = !front.journal.is_safe() || front.journal.bytes() >= FULL;
+            let sample = front.journal.since().map(|since| if is_urgent { since } else { since + BATCH });
+            let note = front.done_since.map(|since| since + NOTE);
+            let due = [sample, note].into_iter().flatten().min();
+            let due = due.map(|due| due.max(self.failed.map_or(due, |failed| failed + AGAIN)));
+            let now = Instant::now();
+            if due.is_some_and(|due| due <= now) {
+                return Task::Store;
+            }
+            let limit = due.map_or(IDLE, |due| due - now);
+            front = self.shared.changed.wait_timeout(front, limit).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Brings to the disk what is in the journal and what is noted as done.
+    fn store(&mut self) {
+        let result = self.open().and_then(|()| {
+            let mut front = self.shared.lock();
+            front.done_since = None;
+            let samples: Vec<Sample> = front.journal.samples(0, Number::MAX).cloned().collect();
+            let done: Vec<Number> = std::mem::take(&mut front.done).into_iter().collect();
+            drop(front);
+            self.append(&samples, &done)
+        });
+        self.tell(result.err().as_ref());
+    }
+
+    /// Opens the log if it is not open.
+    fn open(&mut self) -> Result<()> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        let log = Log::open(&self.shared.places.disk, self.shared.bounds)?;
+        let mut front = self.shared.lock();
+        front.on_disk = log.last();
+        (front.disk.waiting, front.disk.bytes) = (log.waiting(), log.bytes());
+        // An earlier process had brought these to the disk when it was killed.
+        let upto = log.last().min(front.first.saturating_sub(1));
+        let stored: Vec<_> = front.journal.samples(0, upto).map(|sample| sample.number).collect();
+        front.journal.release(&stored);
+        self.log = Some(log);
+        Ok(())
+    }
+
+    fn append(&mut self, samples: &[Sample], done: &[Number]) -> Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let mut done = Some(done);
+        let mut rest = samples;
+        loop {
+            let mut size = 0;
+            let fits = |sample: &&Sample| {
+                size += sample.size();
+                size <= PIECE
+            };
+            let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+            let (piece, later) = rest.split_at(count);
+            log.append(piece, done.take().unwrap_or_default())?;
+            let mut front = self.shared.lock();
+            if let Some(last) = piece.last() {
+                front.on_disk = last.number;
+                // What was acknowledged, or had to give way, while it was written.
+                let numbers: Vec<_> = piece.iter().map(|sample| sample.number).collect();
+                for number in front.journal.release(&numbers) {
+                    front.done.insert(number);
+                    front.done_since.get_or_insert_with(Instant::now);
+                }
+            }
+            drop(front);
+            rest = later;
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Shows how things are, and says what changed.
+    fn tell(&mut self, error: Option<&std::io::Error>) {
+        let folder = self.shared.places.disk.display();
+        let failure = error.map(|error| format!("samples of an outage are not on disk: {folder}: {error}"));
+        self.failed = error.map(|_| Instant::now());
+        let log = self.log.as_ref();
+        let message = failure.clone().or_else(|| log.and_then(|log| log.damage.clone()));
+        let mut front = self.shared.lock();
+        if let Some(log) = log {
+            (front.disk.waiting, front.disk.bytes, front.disk.dropped) = (log.waiting(), log.bytes(), log.dropped);
+        }
+        let before = front.disk.problem.take();
+        let is_same = before.as_ref().map(|problem| &problem.message) == message.as_ref();
+        front.disk.problem = message.map(|message| match before.as_ref().filter(|_| is_same) {
+            Some(before) => Problem { count: before.count + u64::from(failure.is_some()), ..before.clone() },
+            None => Problem { message, since: SystemTime::now(), count: 1 },
+        });
+        drop(front);
+        if is_same {
+            return;
+        }
+        match failure {
+            Some(what) => error!("{what}; they wait in memory, and the oldest are dropped when there are too many"),
+            None if before.is_some() => info!("samples of an outage are on disk again: {folder}"),
+            None => {}
+        }
+        self.news.notify_one();
+    }
+
+    fn give(&mut self, want: Want) {
+        if self.shared.places.disk.exists() {
+            // A disk that cannot be written may be readable.
+            let _ = self.open();
+        }
+        let mut samples = Vec::new();
+        if let Some(log) = &mut self.log {
+            let lost = log.dropped;
+            samples = log.read(want.after, want.upto);
+            if log.dropped != lost {
+                self.tell(None);
+            }
+        }
+        if samples.is_empty() {
+            let front = self.shared.lock();
+            samples = front.journal.samples(want.after, want.upto).take(CHUNK).cloned().collect();
+        }
+        (self.give)(Chunk { ticket: want.ticket, samples });
+    }
+}
