@@ -229,7 +229,7 @@ fn live(part: &SharedPart, mut port: File, end: &UnixStream) -> io::Result<()> {
         if of_end != 0 {
             return Ok(());
         }
-        if of_port & libc::POLLHUP != 0 {
+        if of_port & libc::POLLHUP != 0 && of_port & libc::POLLIN == 0 {
             // Nobody has the port open: what is said now would wait for whoever opens it.
             if wait(&[end.as_raw_fd()], Some(CLOSED))? != [0] {
                 return Ok(());

@@ -118,7 +118,7 @@ enum Command {
     Set {
         /// The actuator
         actuator: String,
-        /// ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number
+        /// ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number; for an actuator that takes text, the text
         #[arg(allow_negative_numbers = true)]
         value: String,
         /// Go back to the state before after this time, as in 5s

@@ -7,7 +7,7 @@ use crate::config::Store;
 use crate::health::{self, APPLIED, Health, Problem};
 use crate::mqtt::{Outbox, Outgoing, Topics};
 use bytes::Bytes;
-use halyard_drivers::Fault;
+use halyard_drivers::{Fault, Value};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
+
+/// Keys of a state: its time, and the value of an input or an actuator.
+const TIME: &str = "time";
+const STATE: &str = "state";
 
 /// Shared by all that have something to tell. Never waits for the network.
 #[derive(Clone)]
@@ -169,6 +173,23 @@ impl Reporter {
     #[must_use]
     pub fn last(&self, id: &str) -> Option<Json> {
         self.lock().get(id).and_then(|entity| entity.health.state.clone())
+    }
+
+    /// A value of an entity's newest state, or the only one; `None` if there is none that can be believed.
+    #[must_use]
+    pub fn value(&self, id: &str, key: Option<&str>) -> Option<Value> {
+        let entities = self.lock();
+        let entity = entities.get(id).filter(|entity| entity.health.online == Some(true))?;
+        let state = entity.health.state.as_ref()?.as_object()?;
+        let key = key.or_else(|| {
+            let mut keys = state.keys().map(String::as_str).filter(|key| *key != TIME);
+            if state.contains_key(STATE) { Some(STATE) } else { keys.next() }
+        })?;
+        match state.get(key)? {
+            Json::Number(number) => number.as_f64().map(Value::Number),
+            Json::String(text) => Some(Value::Text(text.clone())),
+            _ => None,
+        }
     }
 
     /// A message that is not a state.

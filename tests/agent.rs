@@ -7,6 +7,7 @@ mod support;
 mod agent {
     mod commands;
     mod discovery;
+    mod display;
     mod faults;
     mod hostile;
     mod inputs;

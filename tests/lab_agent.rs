@@ -12,6 +12,8 @@ mod faults;
 mod inputs;
 #[path = "lab_agent/kernel.rs"]
 mod kernel;
+#[path = "lab_agent/motions.rs"]
+mod motions;
 #[path = "lab_agent/outputs.rs"]
 mod outputs;
 #[path = "lab_agent/sensors.rs"]

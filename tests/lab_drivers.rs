@@ -14,20 +14,21 @@ use std::process::{Command, Output, Stdio};
 
 /// Drivers that are not on I2C, SPI or a serial port, and where they meet a device node.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("cover", "two lines: its own tests, and its transcript"),
+    ("cover", "lines of /dev/gpiochip0: lab_agent, motions"),
     ("digital-input", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("ds18b20", "the kernel's, on its 1-Wire bus: lab_agent, kernel"),
     ("fan", "a channel of pwmchip0: lab_bus, pwm"),
     ("hwmon", "devices of the kernel: lab_agent, kernel"),
     ("iio", "devices of the kernel: lab_agent, kernel"),
-    ("led-strip", "gives nothing back: its own tests, against a model that goes by the datasheet's times"),
+    ("led-strip", "gives nothing back: lab_agent, motions"),
     ("light", "a channel of pwmchip0: lab_agent, outputs"),
     ("pulse-counter", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("pwm", "a channel of pwmchip0: lab_bus, pwm"),
-    ("register", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
-    ("registers", "Modbus, which the lab does not serve: src/bus/modbus/tests.rs, over a pipe and TCP"),
+    ("register", "Modbus, which the lab does not serve: tests/modbus.rs, over a pseudo terminal"),
+    ("registers", "Modbus, which the lab does not serve: tests/modbus.rs, over a pseudo terminal"),
     ("rotary-encoder", "edges of /dev/gpiochip0: lab_agent, inputs"),
     ("servo", "a channel of pwmchip0: lab_bus, pwm"),
+    ("stepper", "lines of /dev/gpiochip0: lab_agent, motions"),
     ("switch", "lines of /dev/gpiochip0: lab_agent, outputs"),
     ("system", "the machine itself: lab_agent, kernel"),
     ("ultrasonic", "a line and edges of /dev/gpiochip0: lab_agent, inputs"),
@@ -170,9 +171,16 @@ fn drive(node: &Node) {
         _ => String::new(),
     };
     let config = configure(folder.path(), &format!("{section}:\n{}{user}", node.stanza));
-    let _parts = lab::connect(&config);
+    let parts = lab::connect(&config);
     let config = lab::config(&config);
     let actuator = &config.actuators[0];
+    if let Control::Text(_) = actuator.spec.control() {
+        // It cannot be read back: the part itself says what it has got.
+        let output = halyard(folder.path(), ["set", actuator.id.as_str(), "Hello, 21 C"]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let texts = || parts.part(name).unwrap().lock().texts();
+        return lab::wait_until("text", || texts().first().is_some_and(|text| text == "Hello, 21 C"));
+    }
     let values = match actuator.spec.control() {
         Control::Number { range, .. } => vec![Value::Number(something(&range))],
         _ => vec![Value::Switch(false), Value::Switch(true)],

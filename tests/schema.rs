@@ -49,6 +49,7 @@ fn right_files_are_accepted() {
         "{ expanders: [ { id: x, driver: mcp23017, bus: i2c-1, address: 0x20, interrupt: GPIO4, poll: 1s } ], sensors: [ { id: a, driver: digital-input, line: { expander: x, pin: 3 } } ] }",
         "sensors: [ { id: a, driver: ds18b20 }, { id: b, driver: system } ]",
         "sensors: [ { id: a, driver: iio, device: /sys/bus/i2c/devices/1-0076, channels: { t: temp }, rate: 10Hz } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, initial: restore, safe: BYE, safe_after: 5s, max_length: 9 } ]",
         "actuators: [ { id: a, driver: switch, line: { chip: gpiochip0, offset: 3 }, initial: keep, interlock: b, safe: true } ]",
     ] {
         schema.accepts(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -112,6 +113,9 @@ fn wrong_files_are_refused() {
         "actuators: [ { id: a, driver: switch, line: A, safe: keep } ]",
         "actuators: [ { id: a, driver: switch, line: A, active: lo } ]",
         "actuators: [ { id: a, driver: switch, line: A, max_on: 5 } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, max_on: 5s } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, safe: 5 } ]",
+        "actuators: [ { id: a, driver: serial-write, port: /dev/ttyS0, max_length: 0 } ]",
     ] {
         assert!(schema.accepts(text).is_err(), "{text} is accepted");
         // What the schema refuses, the reader refuses.

@@ -1,4 +1,4 @@
-//! Sensors on serial ports, over pseudo terminals: what the kernel calls a port, with a test at the other end.
+//! Sensors and actuators on serial ports, over pseudo terminals: what the kernel calls a port, with a test at the other end.
 
 // Helpers of tests fail them this way; clippy knows the tests themselves only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -14,51 +14,18 @@ use halyard::watchdog::Watchdog;
 use halyard_drivers::port::SerialSettings;
 use halyard_drivers::{FaultKind, SerialSpec, mhz19, pms5003};
 use serde_json::Value as Json;
-use std::ffi::CStr;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use support::broker::Broker;
+use support::cable::Cable;
 use support::peer::Peer;
 use support::wait_until;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// A cable: the test has the device's end. Dropping it pulls it.
-struct Cable {
-    device: File,
-    /// Keeps what was said before somebody listens.
-    _port: File,
-    path: String,
-}
-
-impl Cable {
-    fn new() -> Self {
-        let (mut device, mut port) = (-1, -1);
-        let mut name = [0; 64];
-        // SAFETY: plain data; all zeros are a value of it.
-        let mut raw: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: all pointers are to variables of ours; 64 bytes are enough for a name below /dev/pts.
-        unsafe {
-            libc::cfmakeraw(&raw mut raw);
-            let null = std::ptr::null_mut();
-            assert_eq!(libc::openpty(&raw mut device, &raw mut port, name.as_mut_ptr(), &raw mut raw, null), 0);
-        }
-        // SAFETY: openpty ended the name with a zero, and gave two descriptors that nobody else has.
-        let (name, device, port) =
-            unsafe { (CStr::from_ptr(name.as_ptr()), File::from_raw_fd(device), File::from_raw_fd(port)) };
-        Self { device, _port: port, path: name.to_str().unwrap().to_owned() }
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        self.device.write_all(bytes).unwrap();
-    }
-}
 
 /// What names a port whichever socket it is in.
 struct ById {
@@ -306,6 +273,19 @@ fn a_port_has_one_user() {
 /// The built program, ended with its value.
 struct Halyard(Child);
 
+impl Halyard {
+    fn run(file: &Path, folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
+        command
+            .args(["run", "-c"])
+            .arg(file)
+            .env("STATE_DIRECTORY", folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
 impl Drop for Halyard {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -327,15 +307,7 @@ fn from_the_cable_to_the_broker() {
         cable.path
     );
     std::fs::write(&file, text).unwrap();
-    let program = Command::new(env!("CARGO_BIN_EXE_halyard"))
-        .args(["run", "-c"])
-        .arg(&file)
-        .env("STATE_DIRECTORY", folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _program = Halyard(program);
+    let _program = Halyard::run(&file, folder.path());
     let next = |what: &str| loop {
         let (topic, payload, _) = peer.next();
         let found = match topic.rsplit('/').next() {
@@ -357,4 +329,93 @@ fn from_the_cable_to_the_broker() {
     next("online");
     drop(cable);
     next("offline");
+}
+
+/// What the broker hears of one entity.
+struct Told(Peer);
+
+impl Told {
+    /// The next message on this topic of the entity.
+    fn next(&self, topic: &str) -> String {
+        loop {
+            let (found, payload, _) = self.0.next();
+            println!("{found} {payload}");
+            if found == topic {
+                return payload;
+            }
+        }
+    }
+
+    fn send(&self, payload: &str) {
+        self.0.publish("halyard/test/sign/set", payload, false);
+    }
+
+    fn result(&self, payload: &str) -> (String, String) {
+        self.send(payload);
+        self.answer()
+    }
+
+    fn answer(&self) -> (String, String) {
+        let result = serde_json::from_str::<Json>(&self.next("halyard/test/sign/result")).unwrap();
+        let text = |key: &str| result[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("reason"))
+    }
+
+    /// The next state: its text, and by whom it is.
+    fn state(&self) -> (String, String) {
+        let state = serde_json::from_str::<Json>(&self.next("halyard/test/sign")).unwrap();
+        let text = |key: &str| state[key].as_str().unwrap().to_owned();
+        (text("state"), text("by"))
+    }
+}
+
+#[test]
+fn text_goes_from_the_broker_to_the_cable() {
+    let Some(broker) = Broker::start("") else { return };
+    let peer = Peer::connect(broker.address(), "watcher");
+    peer.listen("halyard/test/sign/#");
+    let told = Told(peer);
+    let by_id = ById::new();
+    let mut cable = Cable::new();
+    by_id.point_at(&cable);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("config.yaml");
+    let text = format!(
+        "agent: {{ id: test }}\nmqtt: {{ url: '{}', discovery: false }}\nactuators:\n  - {{ id: sign, driver: serial-write, port: {}, ending: crlf, max_length: 8, safe: BYE }}\n",
+        broker.url(),
+        by_id.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let pair = |first: &str, second: &str| (first.to_owned(), second.to_owned());
+    let mut program = Halyard::run(&file, folder.path());
+    assert_eq!(told.state(), pair("", "start"));
+
+    // Whatever the device says is nobody's business.
+    cable.say(&[b'x'; 3000]);
+    assert_eq!(told.result("OFF"), pair("applied", ""));
+    assert_eq!(told.result(r#"{"value":"007","id":"a"}"#), pair("applied", ""));
+    assert_eq!(told.result(r#"{"value":"007","id":"a"}"#), pair("rejected", "duplicate"));
+    assert_eq!(told.result("123456789"), pair("rejected", "out-of-range"));
+    assert_eq!(told.result("a\rb"), pair("rejected", "unknown-value"));
+    assert_eq!(told.result("{\"value\":\"\u{e9}\"}"), pair("rejected", "unknown-value"));
+    assert_eq!(told.result(r#"{"value":"#), pair("rejected", "malformed"));
+    assert_eq!(told.result("last"), pair("applied", ""));
+    cable.hears(b"OFF\r\n007\r\nlast\r\n");
+
+    std::fs::remove_file(by_id.path()).unwrap();
+    drop(cable);
+    told.send("lost");
+    while told.next("halyard/test/sign/availability") != "offline" {}
+    assert_eq!(told.answer(), pair("failed", "hardware"));
+    let mut cable = Cable::new();
+    by_id.point_at(&cable);
+    // What it was told while it was away is not written any more.
+    assert_eq!(told.state(), pair("BYE", "safety"));
+    assert_eq!(told.result("back"), pair("applied", ""));
+    cable.hears(b"BYE\r\nback\r\n");
+
+    // SAFETY: the process is a child that nobody has waited for, so its number is its own.
+    assert_eq!(unsafe { libc::kill(program.0.id().cast_signed(), libc::SIGTERM) }, 0);
+    cable.hears(b"BYE\r\n");
+    assert!(program.0.wait().unwrap().success());
 }

@@ -1,9 +1,12 @@
 //! What an actuator is to the agent.
 
 use crate::channel::Channel;
+use crate::driver::Attachment;
 use crate::fault::Fault;
-use crate::port::{InputLine, InputSettings, ModbusSettings, SpiSettings, Wire};
+use crate::options::{Node, Place, Problem};
+use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
+use crate::text::Texts;
 use crate::value::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -28,6 +31,17 @@ pub enum Control {
     /// Where a motor drives a blind, a shutter, an awning or a door, from 0 (closed) to 100 % (open), until it is told to
     /// stop. It is on while it moves.
     Cover,
+    /// A text, which is written or shown. It is never on; its off is the empty text, which writes nothing.
+    Text(Texts),
+    /// Where a motor drives something, until it is told to stop. It is on while it moves.
+    Position {
+        /// Lowest and highest position.
+        range: RangeInclusive<f64>,
+        /// Smallest difference that does anything.
+        step: f64,
+        /// Unit, if it has one.
+        unit: Option<&'static str>,
+    },
 }
 
 /// What people take an actuator with a level for.
@@ -53,16 +67,18 @@ impl Control {
             // Not clamp(), which panics if a range is the wrong way round.
             Self::Number { range, .. } => Value::Number(0.0_f64.max(*range.start()).min(*range.end())),
             Self::Level(_) => Value::Number(0.0),
-            Self::Cover => Value::STOP,
+            Self::Cover | Self::Position { .. } => Value::STOP,
+            Self::Text(_) => Value::Text(String::new()),
         }
     }
 
     /// What it is left as, when nobody will be there to see to it, if `safe` is what it should be: a motor that nobody
-    /// stops is not safe wherever it goes.
+    /// stops is not safe wherever it goes, and what nobody keeps up to date is turned off.
     #[must_use]
     pub fn left(&self, safe: &Value) -> Value {
         match self {
-            Self::Cover => self.off(),
+            Self::Cover | Self::Position { .. } => self.off(),
+            Self::Text(_) if *safe == self.off() => Value::Switch(false),
             _ => safe.clone(),
         }
     }
@@ -96,17 +112,24 @@ pub trait Actuator: Send {
         self.apply(value)
     }
 
-    /// How long from now it wants to be called for its next step; `None` if there is none. Returns at once.
+    /// How long from now it wants to be called for its next step; `None` if there is none. One that says zero is called again
+    /// at once, and has 20 ms or so for each step: whatever it is told meanwhile waits. Returns at once.
     fn next(&self) -> Option<Duration> {
         None
     }
 
-    /// Takes a step, in milliseconds. Gives the state if it is another one, and it is time to tell.
+    /// Takes a step, in some milliseconds. Gives the state if it is another one, and it is time to tell.
     ///
     /// # Errors
     /// A [`Fault`]. After one that is [tried again](crate::Next::TryAgain) the state stands; after others it is not known.
     fn advance(&mut self) -> Result<Option<Value>, Fault> {
         Ok(None)
+    }
+
+    /// What [`ActuatorSpec::shows`] names, in its order, as it is now; `None` of what is not known, or offline. Comes before
+    /// each call that may show it. Returns at once.
+    fn see(&mut self, values: &[Option<Value>]) {
+        let _ = values;
     }
 
     /// What it measures beside its state, by name, as far as it is known. Returns at once.
@@ -124,6 +147,19 @@ pub struct Reading {
     pub channel: Channel,
 }
 
+/// A value of another entity that an actuator shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The entity's id.
+    pub entity: String,
+    /// Which of its values: a channel of a sensor, the `state` of an actuator. `None`: the only one.
+    pub value: Option<String>,
+    /// Whether it has to be a number.
+    pub is_number: bool,
+    /// Where that is configured.
+    pub place: Place,
+}
+
 /// A configured actuator.
 pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What can be asked of it.
@@ -132,6 +168,16 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
     /// What it measures beside its state.
     fn readings(&self) -> Vec<Reading> {
         Vec::new()
+    }
+
+    /// The values of other entities that it shows.
+    fn shows(&self) -> Vec<Shown> {
+        Vec::new()
+    }
+
+    /// Reports what of its options, those in `node`, cannot be where it is connected.
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        let _ = (at, node, problems);
     }
 
     /// Opens it without changing its state.
@@ -153,6 +199,11 @@ pub trait ActuatorSpec: fmt::Debug + Send + Sync {
 
     /// How its Modbus line is set up, if it is on one.
     fn modbus(&self) -> Option<ModbusSettings> {
+        None
+    }
+
+    /// How its serial port is set up, if it is on one.
+    fn serial(&self) -> Option<SerialSettings> {
         None
     }
 

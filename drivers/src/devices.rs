@@ -37,6 +37,22 @@ impl Found {
 }
 
 impl Class {
+    /// The folder and the name of a made device, for models: the one with this number of its machine, which the
+    /// configuration calls `device`, where [`find`](Self::find) looks for it. `below` is between the folder of a part and
+    /// that of its device.
+    pub fn made(&self, number: usize, device: Option<&str>, below: &str) -> (String, String) {
+        let numbered = format!("{}{number}", self.prefix);
+        let last = device.and_then(|device| device.rsplit('/').next()).unwrap_or_default();
+        match device {
+            Some(folder) if folder.starts_with('/') && self.is_number(last) => {
+                (folder.to_owned(), "simulated".to_owned())
+            }
+            Some(part) if part.starts_with('/') => (format!("{part}{below}/{numbered}"), "simulated".to_owned()),
+            Some(own) if self.is_number(own) => (format!("{}/{own}", self.folder), "simulated".to_owned()),
+            name => (format!("{}/{numbered}", self.folder), name.unwrap_or("simulated").to_owned()),
+        }
+    }
+
     /// The device that is meant: by its number (`hwmon0`), its name or label (`cpu_thermal`), its folder or the one of its
     /// part (`/sys/bus/i2c/devices/1-0048`); the only one if nothing is said.
     pub fn find(&self, port: &mut KernelPort, wanted: Option<&str>) -> Result<Found, Fault> {
@@ -48,8 +64,8 @@ impl Class {
             let folder = format!("{}/{entry}", self.folder);
             let name = port.text_if_any(&format!("{folder}/name"))?.unwrap_or_default();
             let label = port.text_if_any(&format!("{folder}/label"))?;
-            let is_meant = wanted.is_none_or(|wanted| [&entry, &name].contains(&&wanted.to_owned()))
-                || (label.is_some() && label.as_deref() == wanted);
+            let is_meant =
+                wanted.is_none_or(|wanted| entry == wanted || name == wanted || label.as_deref() == Some(wanted));
             all.push((entry, is_meant, Found { folder, name }));
         }
         let list = |meant: bool| {
@@ -97,5 +113,26 @@ impl Class {
 
     fn is_number(&self, name: &str) -> bool {
         name.strip_prefix(self.prefix).is_some_and(|number| number.parse::<u32>().is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Files, Machine, SharedPart};
+
+    const CLASS: Class = Class { folder: "/sys/class/hwmon", prefix: "hwmon", what: "hwmon device" };
+
+    /// However a configuration calls a device, its model is where it is looked for.
+    #[test]
+    fn what_is_made_is_found() {
+        let devices =
+            [None, Some("hwmon7"), Some("lm75"), Some("/sys/bus/i2c/devices/1-0048"), Some("/sys/class/hwmon/hwmon3")];
+        for device in devices {
+            let (folder, name) = CLASS.made(2, device, "/hwmon");
+            let machine = Machine::new();
+            machine.attach(SharedPart::new(Box::new(Files::new(&folder, &[("name", &name)]))), None);
+            assert_eq!(CLASS.find(&mut machine.port(), device), Ok(Found { folder, name }), "{device:?}");
+        }
     }
 }

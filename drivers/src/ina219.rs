@@ -16,10 +16,15 @@ mod tests;
 
 pub mod sim;
 
-use crate::channel::{Channel, Quantity, within};
+pub use crate::ina::Shunt;
+
+use crate::channel::{Channel, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::limits::{choice, limited};
+use crate::ina::{
+    ADDRESSES, BUS, CALIBRATION, CONFIG, PART_CURRENT, POLLS, POWER_DOWN, Registers, SHUNT_AND_BUS_ONCE, channels, give,
+};
+use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
@@ -36,9 +41,7 @@ pub static DRIVER: Driver = Driver {
     summary: "Texas Instruments INA219: voltage, current and power",
     source: "Texas Instruments, SBOS448G",
     role: Role::Sensor,
-    attachments: &[Attachment::I2c {
-        addresses: &[0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
-    }],
+    attachments: &[Attachment::I2c { addresses: ADDRESSES }],
     identity: &[],
     example: "\
 - id: battery
@@ -53,27 +56,15 @@ pub static DRIVER: Driver = Driver {
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 
-/// Index of each channel.
-const VOLTAGE: usize = 0;
-const CURRENT: usize = 1;
-const POWER: usize = 2;
-
 /// "Overview": the highest voltage of the bus in V.
 const HIGHEST_VOLTAGE: f64 = 26.0;
 
 /// "Register Maps": the registers.
-const CONFIG: u8 = 0x00;
-const BUS: u8 = 0x02;
 const PART_POWER: u8 = 0x03;
-const PART_CURRENT: u8 = 0x04;
-const CALIBRATION: u8 = 0x05;
 
 /// "Configuration Register": resets the part when written, and what it holds then.
 const RESET: u16 = 1 << 15;
 const AFTER_RESET: u16 = 0x399F;
-/// "Configuration Register", field MODE.
-const POWER_DOWN: u16 = 0b000;
-const SHUNT_AND_BUS_ONCE: u16 = 0b011;
 /// "Bus Voltage Register": the measurement is ready; the part's arithmetic overflowed.
 const READY: u16 = 1 << 1;
 const OVERFLOW: u16 = 1 << 0;
@@ -88,9 +79,6 @@ const SHUNT_AS_CURRENT: u16 = 4_096;
 
 /// "Configuration Register", table of ADC settings: the time of one conversion in µs; averages take a multiple.
 const CONVERSION_TIME_US: u32 = 532;
-
-/// How often the end of a measurement is asked for after its typical time; a tenth of that time apart.
-const POLLS: u32 = 10;
 
 /// Options of the `ina219` driver.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -109,7 +97,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shunt: Shunt(0.1), range: Range::Mv320, bus_range: BusRange::V32, averages: Averages::X8 }
+        Self { shunt: Shunt::default(), range: Range::Mv320, bus_range: BusRange::V32, averages: Averages::X8 }
     }
 }
 
@@ -119,16 +107,6 @@ impl Options {
         let adc = self.averages.adc();
         self.bus_range.brng() << 13 | self.range.pg() << 11 | adc << 7 | adc << 3 | mode
     }
-
-    /// The highest current, in A.
-    fn highest_current(self) -> f64 {
-        self.range.number() / (1e3 * self.shunt.number())
-    }
-}
-
-limited! {
-    /// The resistor that the current flows through, in Ω.
-    pub struct Shunt in 0.0001..=100.0
 }
 
 choice! {
@@ -230,8 +208,7 @@ impl Averages {
 
 /// An INA219 on its bus.
 pub struct Ina219<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     options: Options,
 }
@@ -242,8 +219,8 @@ impl<I: I2c, D: DelayNs> Ina219<I, D> {
     /// # Errors
     /// Absent, wrong chip (its configuration register is another one), or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, options };
-        part.write(CONFIG, RESET, "resetting")?;
+        let mut part = Self { registers: Registers { i2c, address }, delay, options };
+        part.registers.write(CONFIG, RESET, "resetting")?;
         part.expect(AFTER_RESET, "it was reset")?;
         part.sleep()?;
         part.expect(options.config(POWER_DOWN), "it was put to sleep")?;
@@ -251,7 +228,7 @@ impl<I: I2c, D: DelayNs> Ina219<I, D> {
     }
 
     fn expect(&mut self, expected: u16, after: &str) -> Result<(), Fault> {
-        let found = self.read(CONFIG, "reading the configuration")?;
+        let found = self.registers.read(CONFIG, "reading the configuration")?;
         if found == expected {
             return Ok(());
         }
@@ -262,27 +239,21 @@ impl<I: I2c, D: DelayNs> Ina219<I, D> {
 
     /// The registers of voltage and current.
     fn measure(&mut self) -> Result<(u16, u16), Fault> {
-        self.write(CALIBRATION, SHUNT_AS_CURRENT, "writing the calibration")?;
+        self.registers.write(CALIBRATION, SHUNT_AS_CURRENT, "writing the calibration")?;
         // Reading it clears the flag: what sets it from here on is a measurement of now.
-        self.read(PART_POWER, "reading the power register")?;
+        self.registers.read(PART_POWER, "reading the power register")?;
         let written = self.options.config(SHUNT_AND_BUS_ONCE);
-        self.write(CONFIG, written, "starting a measurement")?;
+        self.registers.write(CONFIG, written, "starting a measurement")?;
         let time_us = self.options.averages.time_us();
         self.delay.delay_us(time_us);
         for _ in 0..POLLS {
-            let found = self.read(CONFIG, "reading the configuration")?;
-            // A reset leaves other settings: what it measures then is not what was asked for.
-            if found != written {
-                return Err(Fault::corrupt(format!(
-                    "the configuration register holds {found:#06x} after {written:#06x} was written"
-                )));
-            }
-            let voltage = self.read(BUS, "reading the voltage")?;
+            self.registers.has_config(written)?;
+            let voltage = self.registers.read(BUS, "reading the voltage")?;
             if voltage & READY != 0 {
                 if voltage & OVERFLOW != 0 {
                     return Err(Fault::corrupt("the part's arithmetic overflowed (flag OVF)"));
                 }
-                let current = self.read(PART_CURRENT, "reading the current")?;
+                let current = self.registers.read(PART_CURRENT, "reading the current")?;
                 self.sleep()?;
                 return Ok((voltage, current));
             }
@@ -292,18 +263,7 @@ impl<I: I2c, D: DelayNs> Ina219<I, D> {
     }
 
     fn sleep(&mut self) -> Result<(), Fault> {
-        self.write(CONFIG, self.options.config(POWER_DOWN), "putting it to sleep")
-    }
-
-    fn write(&mut self, register: u8, value: u16, doing: &str) -> Result<(), Fault> {
-        let [high, low] = value.to_be_bytes();
-        self.i2c.write(self.address, &[register, high, low]).map_err(|error| Fault::i2c(error, doing))
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
+        self.registers.write(CONFIG, self.options.config(POWER_DOWN), "putting it to sleep")
     }
 }
 
@@ -312,9 +272,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ina219<I, D> {
         let (voltage, current) = self.measure()?;
         let volts = volts(voltage, self.options.bus_range).map_err(|fault| fault.on("voltage"))?;
         let amperes = amperes(current, &self.options).map_err(|fault| fault.on("current"))?;
-        out.number(VOLTAGE, volts);
-        out.number(CURRENT, amperes);
-        out.number(POWER, volts * amperes);
+        give(out, volts, amperes);
         Ok(())
     }
 
@@ -325,12 +283,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ina219<I, D> {
 
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
-        let (volts, amperes) = (self.bus_range.highest(), self.highest_current());
-        vec![
-            Channel::number("voltage", Quantity::VOLTAGE, 0.0..=volts),
-            Channel::number("current", Quantity::CURRENT, -amperes..=amperes),
-            Channel::number("power", Quantity::POWER, -volts * amperes..=volts * amperes),
-        ]
+        channels(self.bus_range.highest(), self.range.number(), self.shunt)
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {

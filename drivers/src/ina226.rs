@@ -15,11 +15,16 @@ mod tests;
 
 pub mod sim;
 
-use crate::channel::{Channel, Quantity, within};
+pub use crate::ina::Shunt;
+
+use crate::channel::{Channel, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::identity::{self, Identity};
-use crate::options::limits::{choice, limited};
+use crate::ina::{
+    ADDRESSES, BUS, CALIBRATION, CONFIG, PART_CURRENT, POLLS, POWER_DOWN, Registers, SHUNT_AND_BUS_ONCE, channels, give,
+};
+use crate::options::limits::choice;
 use crate::options::read;
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
@@ -36,9 +41,7 @@ pub static DRIVER: Driver = Driver {
     summary: "Texas Instruments INA226: voltage, current and power",
     source: "Texas Instruments, SBOS547",
     role: Role::Sensor,
-    attachments: &[Attachment::I2c {
-        addresses: &[0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
-    }],
+    attachments: &[Attachment::I2c { addresses: ADDRESSES }],
     identity: &IDENTITIES,
     example: "\
 - id: battery
@@ -53,21 +56,12 @@ pub static DRIVER: Driver = Driver {
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 
-/// Index of each channel.
-const VOLTAGE: usize = 0;
-const CURRENT: usize = 1;
-const POWER: usize = 2;
-
 /// "Electrical Characteristics": the highest voltage of the bus in V.
 const HIGHEST_VOLTAGE: f64 = 36.0;
 /// "Electrical Characteristics": the highest voltage over the shunt in mV.
 const FULL_SCALE_MV: f64 = 81.92;
 
 /// "Register Information": the registers.
-const CONFIG: u8 = 0x00;
-const BUS: u8 = 0x02;
-const PART_CURRENT: u8 = 0x04;
-const CALIBRATION: u8 = 0x05;
 const FLAGS: u8 = 0x06;
 const MANUFACTURER: u8 = 0xFE;
 const DIE: u8 = 0xFF;
@@ -81,9 +75,6 @@ const IDENTITIES: [Identity; 2] =
 const FIXED: u16 = 0b0100 << 12;
 /// "Configuration Register", fields VBUSCT and VSHCT: conversions of 1.1 ms.
 const CONVERSIONS: u16 = 0b100 << 6 | 0b100 << 3;
-/// "Configuration Register", field MODE.
-const POWER_DOWN: u16 = 0b000;
-const SHUNT_AND_BUS_ONCE: u16 = 0b011;
 /// "Mask/Enable": the measurement is ready; the part's arithmetic overflowed.
 const READY: u16 = 1 << 3;
 const OVERFLOW: u16 = 1 << 2;
@@ -98,9 +89,6 @@ const SHUNT_AS_CURRENT: u16 = 2_048;
 /// "Configuration Register", tables 4 and 5: the time of one conversion in µs; averages take a multiple.
 const CONVERSION_TIME_US: u32 = 1_100;
 
-/// How often the end of a measurement is asked for after its typical time; a tenth of that time apart.
-const POLLS: u32 = 10;
-
 /// Options of the `ina226` driver.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -114,7 +102,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shunt: Shunt(0.1), averages: Averages::X4 }
+        Self { shunt: Shunt::default(), averages: Averages::X4 }
     }
 }
 
@@ -123,16 +111,6 @@ impl Options {
     fn config(self, mode: u16) -> u16 {
         FIXED | self.averages.avg() << 9 | CONVERSIONS | mode
     }
-
-    /// The highest current, in A.
-    fn highest_current(self) -> f64 {
-        FULL_SCALE_MV / (1e3 * self.shunt.number())
-    }
-}
-
-limited! {
-    /// The resistor that the current flows through, in Ω.
-    pub struct Shunt in 0.0001..=100.0
 }
 
 choice! {
@@ -183,8 +161,7 @@ impl Averages {
 
 /// An INA226 on its bus.
 pub struct Ina226<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     options: Options,
 }
@@ -195,35 +172,29 @@ impl<I: I2c, D: DelayNs> Ina226<I, D> {
     /// # Errors
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, options };
-        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
+        let mut part = Self { registers: Registers { i2c, address }, delay, options };
+        identity::check(&IDENTITIES, &mut part.registers.i2c, address, &mut part.delay)?;
         part.sleep()?;
         Ok(part)
     }
 
     /// The registers of voltage and current.
     fn measure(&mut self) -> Result<(u16, u16), Fault> {
-        self.write(CALIBRATION, SHUNT_AS_CURRENT, "writing the calibration")?;
+        self.registers.write(CALIBRATION, SHUNT_AS_CURRENT, "writing the calibration")?;
         // Writing it clears the flag: what sets it from here on is a measurement of now.
         let written = self.options.config(SHUNT_AND_BUS_ONCE);
-        self.write(CONFIG, written, "starting a measurement")?;
+        self.registers.write(CONFIG, written, "starting a measurement")?;
         let time_us = self.options.averages.time_us();
         self.delay.delay_us(time_us);
         for _ in 0..POLLS {
-            let found = self.read(CONFIG, "reading the configuration")?;
-            // A reset leaves other settings: what it measures then is not what was asked for.
-            if found != written {
-                return Err(Fault::corrupt(format!(
-                    "the configuration register holds {found:#06x} after {written:#06x} was written"
-                )));
-            }
-            let flags = self.read(FLAGS, "reading the flags")?;
+            self.registers.has_config(written)?;
+            let flags = self.registers.read(FLAGS, "reading the flags")?;
             if flags & READY != 0 {
                 if flags & OVERFLOW != 0 {
                     return Err(Fault::corrupt("the part's arithmetic overflowed (flag OVF)"));
                 }
-                let voltage = self.read(BUS, "reading the voltage")?;
-                let current = self.read(PART_CURRENT, "reading the current")?;
+                let voltage = self.registers.read(BUS, "reading the voltage")?;
+                let current = self.registers.read(PART_CURRENT, "reading the current")?;
                 self.sleep()?;
                 return Ok((voltage, current));
             }
@@ -233,18 +204,7 @@ impl<I: I2c, D: DelayNs> Ina226<I, D> {
     }
 
     fn sleep(&mut self) -> Result<(), Fault> {
-        self.write(CONFIG, self.options.config(POWER_DOWN), "putting it to sleep")
-    }
-
-    fn write(&mut self, register: u8, value: u16, doing: &str) -> Result<(), Fault> {
-        let [high, low] = value.to_be_bytes();
-        self.i2c.write(self.address, &[register, high, low]).map_err(|error| Fault::i2c(error, doing))
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
+        self.registers.write(CONFIG, self.options.config(POWER_DOWN), "putting it to sleep")
     }
 }
 
@@ -253,9 +213,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ina226<I, D> {
         let (voltage, current) = self.measure()?;
         let volts = volts(voltage).map_err(|fault| fault.on("voltage"))?;
         let amperes = amperes(current, &self.options).map_err(|fault| fault.on("current"))?;
-        out.number(VOLTAGE, volts);
-        out.number(CURRENT, amperes);
-        out.number(POWER, volts * amperes);
+        give(out, volts, amperes);
         Ok(())
     }
 
@@ -266,13 +224,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ina226<I, D> {
 
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
-        let (volts, amperes) = (HIGHEST_VOLTAGE, self.highest_current());
-        let watts = volts * FULL_SCALE_MV / (1e3 * self.shunt.number());
-        vec![
-            Channel::number("voltage", Quantity::VOLTAGE, 0.0..=volts),
-            Channel::number("current", Quantity::CURRENT, -amperes..=amperes),
-            Channel::number("power", Quantity::POWER, -watts..=watts),
-        ]
+        channels(HIGHEST_VOLTAGE, FULL_SCALE_MV, self.shunt)
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {

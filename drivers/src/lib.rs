@@ -20,6 +20,7 @@ pub mod edge;
 pub mod expander;
 pub mod fault;
 pub mod identity;
+mod ina;
 pub mod options;
 pub mod port;
 pub mod reference;
@@ -27,6 +28,7 @@ mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
+pub mod text;
 pub mod value;
 
 pub mod ads1115;
@@ -37,6 +39,7 @@ pub mod bme680;
 pub mod bmp388;
 pub mod cover;
 pub mod digital_input;
+pub mod display;
 pub mod ds18b20;
 pub mod fan;
 pub mod hdc1080;
@@ -68,10 +71,12 @@ pub mod registers;
 pub mod rotary_encoder;
 pub mod scd4x;
 pub mod serial_lines;
+pub mod serial_write;
 pub mod servo;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
+pub mod stepper;
 pub mod switch;
 pub mod system;
 pub mod tmp102;
@@ -87,7 +92,7 @@ extern crate self as halyard_drivers;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading};
+pub use actuator::{Actuator, ActuatorSpec, Appearance, Control, Reading, Shown};
 pub use channel::{Channel, Quantity};
 pub use driver::{Attachment, Driver, KernelClass, Member, Role, Spec};
 pub use edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
@@ -95,6 +100,7 @@ pub use expander::{Expander, ExpanderSpec, Levels, Offer};
 pub use fault::{Fault, FaultKind, Next};
 pub use identity::Identity;
 pub use sensor::{Sample, Sensor, SensorSpec, SerialSensor, SerialSpec};
+pub use text::{Characters, Texts};
 pub use value::Value;
 
 /// Every driver there is, by name. The tests of this crate walk it.
@@ -107,6 +113,7 @@ pub static DRIVERS: &[&Driver] = &[
     &bmp388::DRIVER,
     &cover::DRIVER,
     &digital_input::DRIVER,
+    &display::DRIVER,
     &ds18b20::DRIVER,
     &fan::DRIVER,
     &hdc1080::DRIVER,
@@ -138,10 +145,12 @@ pub static DRIVERS: &[&Driver] = &[
     &rotary_encoder::DRIVER,
     &scd4x::DRIVER,
     &serial_lines::DRIVER,
+    &serial_write::DRIVER,
     &servo::DRIVER,
     &sgp40::DRIVER,
     &sht3x::DRIVER,
     &sht4x::DRIVER,
+    &stepper::DRIVER,
     &switch::DRIVER,
     &system::DRIVER,
     &tmp102::DRIVER,

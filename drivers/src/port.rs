@@ -174,6 +174,16 @@ pub trait PwmOutput: Send {
 /// A PWM channel. Opening it changes nothing.
 pub struct PwmPort(pub Box<dyn PwmOutput>);
 
+impl PwmOutput for PwmPort {
+    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
+        self.0.pulses(period_ns, high_ns)
+    }
+
+    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
+        self.0.found()
+    }
+}
+
 /// The tables of a Modbus device (MODBUS Application Protocol Specification V1.1b3, section 4.3).
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
@@ -217,15 +227,23 @@ pub struct ModbusSettings {
     pub timeout: Duration,
 }
 
-impl PwmOutput for PwmPort {
-    fn pulses(&mut self, period_ns: u64, high_ns: u64) -> Result<(), PortError> {
-        self.0.pulses(period_ns, high_ns)
-    }
+/// What a serial port can do for a driver that writes to it.
+pub trait SerialOutput: Send {
+    /// Writes all of it, and returns when it is on the wire.
+    ///
+    /// # Errors
+    /// When the port is gone, or takes too long. Some of the bytes may have been written.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PortError>;
 
-    fn found(&mut self) -> Result<Option<(u64, u64)>, PortError> {
-        self.0.found()
-    }
+    /// Looks whether the port is still there. What came in is dropped.
+    ///
+    /// # Errors
+    /// When the port is gone.
+    fn check(&mut self) -> Result<(), PortError>;
 }
+
+/// A serial port to write to. Opening it writes nothing.
+pub struct SerialPort(pub Box<dyn SerialOutput>);
 
 /// Waits on the worker's thread, with no bus locked. In the tests of this crate, and for a fuzzer, it lets the time of the
 /// [models](crate::sim) pass instead.
@@ -258,6 +276,8 @@ pub enum Wire {
     Kernel(KernelPort, Option<String>),
     /// A Modbus device.
     Modbus(ModbusPort),
+    /// A serial port to write to.
+    Serial(SerialPort),
     /// Several, by their keys.
     Several(Vec<(&'static str, Wire)>),
 }

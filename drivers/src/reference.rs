@@ -4,6 +4,7 @@ use crate::actuator::{Control, Reading};
 use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, KernelClass, Member, Spec};
 use crate::expander::Offer;
+use crate::text::Texts;
 use serde_json::{Map, Value as Json};
 use std::fmt::Write;
 
@@ -115,6 +116,21 @@ impl Page {
                 "`OPEN`, `CLOSE`, `STOP`, or a position: a number from 0 (closed) to 100 % (open). As a setting, `off` is \
                  `STOP`.\n",
             ),
+            Control::Text(Texts { longest, characters }) => {
+                self.line(format_args!(
+                    "A text of up to {longest} characters: {characters}. Whatever arrives is text here, `ON` and numbers too; \
+                     only what begins with `{{` has to be the JSON form. It is never on: it has no `max_on` and no \
+                     `interlock`. `initial` and `safe` are texts as well, by default the empty one.\n",
+                ));
+            }
+            Control::Position { range, unit, .. } => {
+                let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+                self.line(format_args!(
+                    "A position, from `min` to `max`, by default {} to {}{unit}, or `STOP`. As a setting, `off` is `STOP`.\n",
+                    range.start(),
+                    range.end()
+                ));
+            }
             Control::Number { range, step, unit } => {
                 let unit = unit.unwrap_or_default();
                 self.line(format_args!(
@@ -210,7 +226,12 @@ fn values(schema: &Json, root: &Json) -> String {
     if let Some(examples) = list("examples") {
         return format!("text such as {}", alternatives(&examples.iter().map(plain).collect::<Vec<_>>()));
     }
-    match (schema.get("type").and_then(Json::as_str), number("minimum"), number("maximum")) {
+    let sort = match schema.get("type") {
+        // Or `null`, which is none.
+        Some(Json::Array(sorts)) => sorts.iter().find(|sort| *sort != "null"),
+        sort => sort,
+    };
+    match (sort.and_then(Json::as_str), number("minimum"), number("maximum")) {
         (Some("boolean"), ..) => "`true` or `false`".to_owned(),
         (Some("array"), ..) => {
             format!("a list, each item {}", schema.get("items").map_or_else(String::new, |items| values(items, root)))

@@ -138,8 +138,6 @@ fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
     }
     if matches!(options.table, Table::Input | Table::Discrete) {
         problems.push(Problem::new(place("table"), "`table` must be `holding` or `coil`: others cannot be written"));
-    } else if let Some(message) = options.register().problem(options.table == Table::Coil) {
-        problems.push(Problem::new(place("register"), message));
     }
     if options.kind != Kind::Bool && (options.min.is_none() || options.max.is_none()) {
         let message = "a number needs `min` and `max`: nobody can ask for what is outside of them";
@@ -199,6 +197,12 @@ impl ActuatorSpec for Options {
             range: self.register().range(),
             step: self.scale.abs(),
             unit: self.unit.as_deref().map(lasting),
+        }
+    }
+
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        if let Some(message) = self.register().problem(self.pointer.on_i2c(at)) {
+            problems.push(Problem::new(node.get("register").unwrap_or(node).place, message));
         }
     }
 

@@ -111,6 +111,13 @@ choice! {
     }
 }
 
+impl PointerBytes {
+    /// Such a pointer, where the device is on I2C.
+    pub(crate) fn on_i2c(self, at: Attachment) -> Option<Pointer> {
+        (at == Attachment::Described).then(|| self.into())
+    }
+}
+
 impl From<PointerBytes> for Pointer {
     fn from(bytes: PointerBytes) -> Self {
         match bytes {
@@ -151,32 +158,15 @@ impl Line {
     }
 }
 
-/// Whether the stanza is of a Modbus device cannot be seen from its options: what only Modbus has decides.
-fn is_modbus(registers: &BTreeMap<String, Register>) -> bool {
-    registers.values().any(|register| register.table != crate::port::Table::Holding)
-}
-
 fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
     let options: Options = read(node, problems)?;
     let before = problems.len();
     let line = Line { baud: options.baud, parity: options.parity, timeout: options.timeout };
     line.check(node, problems);
-    let modbus = is_modbus(&options.registers);
     match node.get("registers") {
         None => problems.push(Problem::new(node.place, "missing key `registers`")),
-        Some(Node { content: Content::Map(entries), place, .. }) => {
-            if entries.is_empty() {
-                problems.push(Problem::new(*place, "at least one register is needed"));
-            }
-            for (key, value) in entries {
-                let Some(name) = key.text() else { continue };
-                if let Some(message) = name_problem(name) {
-                    problems.push(Problem::new(key.place, message));
-                } else if let Some(message) = options.registers.get(name).and_then(|register| register.problem(modbus))
-                {
-                    problems.push(Problem::new(value.place, message));
-                }
-            }
+        Some(Node { content: Content::Map(entries), place, .. }) if entries.is_empty() => {
+            problems.push(Problem::new(*place, "at least one register is needed"));
         }
         Some(_) => {}
     }
@@ -245,6 +235,22 @@ impl Sensor for Registers {
 impl SensorSpec for Options {
     fn channels(&self) -> Vec<Channel> {
         self.registers.iter().map(|(name, register)| register.channel(name)).collect()
+    }
+
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        let on_i2c = self.pointer.on_i2c(at);
+        for (key, value) in node.get("registers").and_then(Node::entries).unwrap_or_default() {
+            let Some(name) = key.text() else { continue };
+            if let Some(message) = name_problem(name) {
+                problems.push(Problem::new(key.place, message));
+            } else if let Some(message) = self.registers.get(name).and_then(|register| register.problem(on_i2c)) {
+                problems.push(Problem::new(value.place, message));
+            }
+        }
+        let identity = self.identity.map(|identity| Register { register: identity.register, ..Register::default() });
+        if let (Some(message), Some(node)) = (identity.and_then(|it| it.problem(on_i2c)), node.get("identity")) {
+            problems.push(Problem::new(node.place, message));
+        }
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {

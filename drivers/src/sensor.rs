@@ -1,7 +1,9 @@
 //! What a sensor is to the agent.
 
 use crate::channel::Channel;
+use crate::driver::Attachment;
 use crate::fault::Fault;
+use crate::options::{Node, Problem};
 use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
@@ -86,6 +88,11 @@ pub trait Sensor: Send {
 pub trait SensorSpec: fmt::Debug + Send + Sync {
     /// What it measures.
     fn channels(&self) -> Vec<Channel>;
+
+    /// Reports what of its options, those in `node`, cannot be where it is connected.
+    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+        let _ = (at, node, problems);
+    }
 
     /// Opens the part: checks its identity, sets it up.
     ///

@@ -58,7 +58,7 @@ pub enum Active {
 
 impl Active {
     /// The level for on or off, and what on or off a level is: the same swap.
-    fn level(self, on: bool) -> bool {
+    pub(crate) fn level(self, on: bool) -> bool {
         on == (self == Self::High)
     }
 }

@@ -10,6 +10,8 @@ pub enum Value {
     Switch(bool),
     /// A number in the unit of its channel or actuator. Never NaN or infinite when it leaves the agent.
     Number(f64),
+    /// What is written or shown. Of an actuator that writes, the empty text is nothing at all.
+    Text(String),
     /// Of what a motor moves: where it is or shall go, in % or the unit of its actuator.
     Position {
         /// `None` where nobody knows. Never NaN or infinite when it leaves the agent.
@@ -41,17 +43,18 @@ impl Value {
         match self {
             Self::Number(number) => Some(*number),
             Self::Position { at, .. } => *at,
-            Self::Switch(_) => None,
+            Self::Switch(_) | Self::Text(_) => None,
         }
     }
 
-    /// Whether an actuator with this value is doing something: on, a number other than 0, or moving.
+    /// Whether an actuator with this value is doing something: on, a number other than 0, or moving. A text never is.
     #[must_use]
     pub fn is_active(&self) -> bool {
         match self {
             Self::Switch(on) => *on,
             Self::Number(number) => *number != 0.0,
             Self::Position { moves, .. } => *moves,
+            Self::Text(_) => false,
         }
     }
 }
@@ -63,6 +66,8 @@ impl fmt::Display for Value {
             Self::Switch(false) => f.write_str("OFF"),
             Self::Number(number) | Self::Position { at: Some(number), .. } => number.fmt(f),
             Self::Position { at: None, .. } => f.write_str("at an unknown position"),
+            // Quoted, and without any control characters in it.
+            Self::Text(text) => write!(f, "{text:?}"),
         }
     }
 }
@@ -71,6 +76,7 @@ impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Switch(_) => serializer.collect_str(self),
+            Self::Text(text) => serializer.serialize_str(text),
             Self::Position { at: Some(at), .. } => Self::Number(*at).serialize(serializer),
             Self::Position { at: None, .. } => serializer.serialize_none(),
             // 21 rather than 21.0: what a person would write. Exact below 2^53.

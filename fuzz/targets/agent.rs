@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each target uses one
 #![allow(missing_docs)]
 
-use halyard::acting::command;
+use halyard::acting::command::{self, Takes};
 use halyard::config;
 use halyard::mqtt::{Topics, discovery};
 use serde_json::json;
@@ -31,12 +31,14 @@ pub fn configuration(data: &[u8]) {
 /// A command's payload.
 pub fn command(data: &[u8]) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    match command::parse(data, now) {
-        Ok(command) => {
-            assert!(command.id.is_none_or(|id| id.len() <= 128));
-            assert!(command.pulse.is_none_or(|pulse| !pulse.is_zero()));
+    for takes in [Takes::Words, Takes::Text] {
+        match command::parse(data, takes, now) {
+            Ok(command) => {
+                assert!(command.id.is_none_or(|id| id.len() <= 128));
+                assert!(command.pulse.is_none_or(|pulse| !pulse.is_zero()));
+            }
+            Err(refusal) => assert!(refusal.message.len() < 1000, "{}", refusal.message),
         }
-        Err(refusal) => assert!(refusal.message.len() < 1000, "{}", refusal.message),
     }
 }
 

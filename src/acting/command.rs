@@ -1,7 +1,7 @@
 //! Commands as they arrive: from a payload to something that can be decided upon.
 
-use halyard_drivers::Value;
 use halyard_drivers::options::Span;
+use halyard_drivers::{Control, Value};
 use serde_json::{Map, Value as Json};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,23 @@ pub struct Command {
     pub pulse: Option<Duration>,
     /// When it ceases to be valid.
     pub expires: Option<SystemTime>,
+}
+
+/// What an actuator takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Words and numbers.
+    Words,
+    /// Text: `ON` and `12.50` are no more than that.
+    Text,
+}
+
+impl Takes {
+    /// What can be asked of such an actuator.
+    #[must_use]
+    pub fn of(control: &Control) -> Self {
+        if matches!(control, Control::Text(_)) { Self::Text } else { Self::Words }
+    }
 }
 
 /// What is asked for.
@@ -95,11 +112,12 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Reads a payload: `ON`, `OFF`, `TOGGLE`, `OPEN`, `CLOSE`, `STOP`, a number, or the JSON form.
+/// Reads a payload: `ON`, `OFF`, `TOGGLE`, `OPEN`, `CLOSE`, `STOP`, a number, or the JSON form. Where text is taken, whatever is
+/// not the JSON form is text, without the line end at its end, which shells put there.
 ///
 /// # Errors
 /// A [`Refusal`] as `malformed` or `unknown-value`.
-pub fn parse(payload: &[u8], now: SystemTime) -> Result<Command, Refusal> {
+pub fn parse(payload: &[u8], takes: Takes, now: SystemTime) -> Result<Command, Refusal> {
     let refuse = |reason, message: String| Refusal { id: None, reason, message };
     if payload.len() > LONGEST_PAYLOAD {
         let message = format!("{} bytes are too many; at most {LONGEST_PAYLOAD} are read", payload.len());
@@ -108,22 +126,31 @@ pub fn parse(payload: &[u8], now: SystemTime) -> Result<Command, Refusal> {
     let Ok(text) = std::str::from_utf8(payload) else {
         return Err(refuse(Reason::Malformed, "not UTF-8".into()));
     };
-    let text = text.trim_ascii();
+    let trimmed = text.trim_ascii();
+    // A text may be blanks, and begin with a quotation mark.
+    let is_json = match takes {
+        Takes::Words => trimmed.starts_with(['{', '[', '"']),
+        Takes::Text => trimmed.starts_with('{'),
+    };
+    let text = match takes {
+        Takes::Text if !is_json => text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line)),
+        _ => trimmed,
+    };
     if text.is_empty() {
         return Err(refuse(Reason::Malformed, "empty".into()));
     }
-    if text.starts_with(['{', '[', '"']) {
+    if is_json {
         return match serde_json::from_str(text) {
-            Ok(Json::Object(map)) => from_json(&map, now),
+            Ok(Json::Object(map)) => from_json(&map, takes, now),
             Ok(_) => Err(refuse(Reason::Malformed, "a JSON object was expected".into())),
             Err(error) => Err(refuse(Reason::Malformed, format!("not JSON: {error}"))),
         };
     }
-    let value = wanted(text).map_err(|message| refuse(Reason::UnknownValue, message))?;
+    let value = wanted(text, takes).map_err(|message| refuse(Reason::UnknownValue, message))?;
     Ok(Command { id: None, value, pulse: None, expires: None })
 }
 
-fn from_json(map: &Map<String, Json>, now: SystemTime) -> Result<Command, Refusal> {
+fn from_json(map: &Map<String, Json>, takes: Takes, now: SystemTime) -> Result<Command, Refusal> {
     let id = match map.get("id") {
         None | Some(Json::Null) => None,
         Some(Json::String(id)) if id.len() <= LONGEST_ID => Some(id.clone()),
@@ -143,8 +170,9 @@ fn from_json(map: &Map<String, Json>, now: SystemTime) -> Result<Command, Refusa
     }
     let value = match map.get("value") {
         None => return Err(malformed("`value` is missing".into())),
-        Some(Json::String(text)) => wanted(text),
-        Some(Json::Number(number)) => wanted(&number.to_string()),
+        Some(Json::String(text)) => wanted(text, takes),
+        Some(Json::Number(number)) => wanted(&number.to_string(), takes),
+        Some(_) if takes == Takes::Text => Err("`value` must be a text".to_owned()),
         Some(_) => Err(format!("`value` must be {KNOWN}")),
     }
     .map_err(|message| refuse(Reason::UnknownValue, message))?;
@@ -176,8 +204,9 @@ fn from_json(map: &Map<String, Json>, now: SystemTime) -> Result<Command, Refusa
 ///
 /// # Errors
 /// What was expected.
-pub fn wanted(text: &str) -> Result<Wanted, String> {
+pub fn wanted(text: &str, takes: Takes) -> Result<Wanted, String> {
     Ok(match text {
+        _ if takes == Takes::Text => Wanted::Value(Value::Text(text.to_owned())),
         "ON" => Wanted::Value(Value::Switch(true)),
         "OFF" => Wanted::Value(Value::Switch(false)),
         "TOGGLE" => Wanted::Toggle,
@@ -209,11 +238,11 @@ mod tests {
     #[test]
     fn reads_plain_values() {
         let on = Wanted::Value(Value::Switch(true));
-        assert_eq!(parse(b"ON", at(0)), Ok(plain(on.clone())));
-        assert_eq!(parse(b" ON\n", at(0)), Ok(plain(on)));
-        assert_eq!(parse(b"TOGGLE", at(0)), Ok(plain(Wanted::Toggle)));
-        assert_eq!(parse(b"STOP", at(0)), Ok(plain(Wanted::Stop)));
-        assert_eq!(parse(b"-12.5", at(0)), Ok(plain(Wanted::Value(Value::Number(-12.5)))));
+        assert_eq!(parse(b"ON", Takes::Words, at(0)), Ok(plain(on.clone())));
+        assert_eq!(parse(b" ON\n", Takes::Words, at(0)), Ok(plain(on)));
+        assert_eq!(parse(b"TOGGLE", Takes::Words, at(0)), Ok(plain(Wanted::Toggle)));
+        assert_eq!(parse(b"STOP", Takes::Words, at(0)), Ok(plain(Wanted::Stop)));
+        assert_eq!(parse(b"-12.5", Takes::Words, at(0)), Ok(plain(Wanted::Value(Value::Number(-12.5)))));
     }
 
     #[test]
@@ -225,9 +254,12 @@ mod tests {
             pulse: Some(Duration::from_secs(2)),
             expires: Some(at(105)),
         };
-        assert_eq!(parse(payload, at(0)), Ok(command));
+        assert_eq!(parse(payload, Takes::Words, at(0)), Ok(command));
         // Without `time`, `ttl` counts from the arrival.
-        assert_eq!(parse(br#"{"value":1,"ttl":"5s"}"#, at(7)).map(|command| command.expires), Ok(Some(at(12))));
+        assert_eq!(
+            parse(br#"{"value":1,"ttl":"5s"}"#, Takes::Words, at(7)).map(|command| command.expires),
+            Ok(Some(at(12)))
+        );
     }
 
     #[test]
@@ -267,15 +299,48 @@ mod tests {
         ];
         for (payload, reason, id) in table {
             let shown = String::from_utf8_lossy(payload).chars().take(60).collect::<String>();
-            let refusal = parse(payload, at(0)).expect_err(&shown);
+            let refusal = parse(payload, Takes::Words, at(0)).expect_err(&shown);
             assert_eq!((refusal.reason, refusal.id.as_deref()), (*reason, *id), "{shown}");
+        }
+    }
+
+    /// What is a word or a number to others.
+    #[test]
+    fn to_who_takes_text_everything_is_text() {
+        let text = |text: &str| Ok(plain(Wanted::Value(Value::Text(text.into()))));
+        for (payload, expected) in [
+            ("ON", "ON"),
+            ("TOGGLE", "TOGGLE"),
+            ("012.50", "012.50"),
+            ("  two words ", "  two words "),
+            ("\"quoted\"", "\"quoted\""),
+            ("[1]", "[1]"),
+            (" ", " "),
+            ("line\n", "line"),
+            ("line\r\n", "line"),
+            ("line\n\n", "line\n"),
+            ("nan", "nan"),
+            (r#"{"value":"ON"}"#, "ON"),
+            (r#" {"value":" a\nb"}"#, " a\nb"),
+            (r#"{"value":7}"#, "7"),
+            (r#"{"value":""}"#, ""),
+        ] {
+            assert_eq!(parse(payload.as_bytes(), Takes::Text, at(0)), text(expected), "{payload}");
+        }
+        let reason = |payload: &str| parse(payload.as_bytes(), Takes::Text, at(0)).unwrap_err().reason;
+        // What was meant for the JSON form is never written as it is.
+        for payload in ["", "\n", "{", "{hello}", r#"{"value":"x""#, r#"{"text":"x"}"#] {
+            assert_eq!(reason(payload), Reason::Malformed, "{payload}");
+        }
+        for payload in [r#"{"value":true}"#, r#"{"value":["x"]}"#, r#"{"value":null}"#] {
+            assert_eq!(reason(payload), Reason::UnknownValue, "{payload}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn never_panics(payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = parse(&payload, at(0));
+            let _ = (parse(&payload, Takes::Words, at(0)), parse(&payload, Takes::Text, at(0)));
         }
     }
 }

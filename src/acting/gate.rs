@@ -25,7 +25,7 @@ mod unit;
 pub use rate::Rate;
 pub use spell::Past;
 
-use super::command::{Command, Reason, Refusal, Wanted};
+use super::command::{Command, Reason, Refusal, Takes, Wanted};
 use halyard_drivers::{Control, Fault, Next, Value};
 use spell::Spell;
 use std::collections::BTreeMap;
@@ -251,6 +251,12 @@ impl<R> Gate<R> {
             self.refuse_waiting(actuator, Reason::Hardware, &fault.message);
         }
         self.advance(now);
+    }
+
+    /// How a command for `actuator` has to be read.
+    #[must_use]
+    pub fn takes(&self, actuator: &str) -> Takes {
+        self.units.get(actuator).map_or(Takes::Words, |unit| Takes::of(&unit.rules.control))
     }
 
     /// A command for `actuator`, as it was read. An unknown actuator is ignored: its topic is not ours.

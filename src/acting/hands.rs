@@ -13,7 +13,7 @@ use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
 use crate::device::{Factory, attempt, no_answer, not_returned};
 use crate::sensing::wire;
-use halyard_drivers::{Actuator, Fault, Next, Value};
+use halyard_drivers::{Actuator, Control, Fault, Next, Shown, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ const CHECK: Duration = Duration::from_secs(10);
 /// An actuator's driver, and what is done with it.
 pub(super) struct Hands {
     config: ActuatorConfig,
+    /// The values of other entities that it shows.
+    shows: Arc<[Shown]>,
     factory: Factory<dyn Actuator>,
     /// Open, and not with a worker.
     driver: Option<Box<dyn Actuator>>,
@@ -49,6 +51,16 @@ pub(super) struct Hands {
     ailing: bool,
     /// What is written after what the worker does now.
     next: Option<Job>,
+}
+
+impl Hands {
+    /// What it shall be at the start, if it was this: of a position, that it stands there is all that is known.
+    fn restored(&self, value: Value) -> Value {
+        match (self.config.spec.control(), value) {
+            (Control::Position { .. }, Value::Number(at)) => Value::rest(Some(at)),
+            (_, value) => value,
+        }
+    }
 }
 
 /// Work under way.
@@ -78,8 +90,14 @@ pub(super) enum Done {
 }
 
 impl Job {
-    fn run(self, factory: &Factory<dyn Actuator>, driver: Option<Box<dyn Actuator>>) -> Returned {
-        let mut after = After::default();
+    /// `seen`: the values of others that it shows.
+    fn run(
+        self,
+        factory: &Factory<dyn Actuator>,
+        driver: Option<Box<dyn Actuator>>,
+        seen: &[Option<Value>],
+    ) -> Returned {
+        let mut after = After { seen, ..After::default() };
         let (driver, done) = match self {
             Self::Open => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Opened),
             Self::Check => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Checked),
@@ -91,7 +109,8 @@ impl Job {
                 and_next(factory, driver, &mut after, |driver| driver.apply_at_once(&value), Done::Written)
             }
         };
-        Returned { after: if driver.is_some() { after } else { After::default() }, driver, done }
+        let (next, readings) = if driver.is_some() { (after.next, after.readings) } else { (None, Vec::new()) };
+        Returned { driver, done, next, readings }
     }
 
     fn turns_on(&self) -> bool {
@@ -108,9 +127,10 @@ impl Job {
     }
 }
 
-/// What a driver has to say when it has done something.
+/// What a driver is shown before it does something, and what it has to say after that.
 #[derive(Default)]
-struct After {
+struct After<'a> {
+    seen: &'a [Option<Value>],
     /// Time until its next step.
     next: Option<Duration>,
     /// What it measures beside its state.
@@ -121,13 +141,14 @@ struct After {
 fn and_next<R>(
     factory: &Factory<dyn Actuator>,
     driver: Option<Box<dyn Actuator>>,
-    after: &mut After,
+    after: &mut After<'_>,
     work: impl FnOnce(&mut (dyn Actuator + 'static)) -> Result<R, Fault>,
     done: fn(Result<R, Fault>) -> Done,
 ) -> (Option<Box<dyn Actuator>>, Done) {
     let (driver, result) = attempt(factory, driver, |driver| {
+        driver.see(after.seen);
         let result = work(driver);
-        *after = After { next: driver.next(), readings: driver.readings() };
+        (after.next, after.readings) = (driver.next(), driver.readings());
         result
     });
     (driver, done(result))
@@ -137,7 +158,10 @@ fn and_next<R>(
 pub(super) struct Returned {
     driver: Option<Box<dyn Actuator>>,
     done: Done,
-    after: After,
+    /// Time until its next step.
+    next: Option<Duration>,
+    /// What it measures beside its state.
+    readings: Vec<(&'static str, f64)>,
 }
 
 /// What has to be told, in this order.
@@ -253,6 +277,7 @@ impl Body {
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
         let hands = Hands {
+            shows: config.spec.shows().into(),
             config,
             factory,
             driver: None,
@@ -353,9 +378,10 @@ impl Body {
     }
 
     fn remember(&mut self, actuator: &str, value: &Value) {
-        // Going to `safe` at the end is not what it was.
-        let restores = self.hands.get(actuator).is_some_and(|hands| hands.config.initial == Initial::Restore);
-        if restores && self.stopping.is_none() {
+        let Some(hands) = self.hands.get(actuator) else { return };
+        // Going to `safe` at the end is not what it was, but where a motor stands then is where it stands.
+        let counts = self.stopping.is_none() || matches!(hands.config.spec.control(), Control::Position { .. });
+        if counts && hands.config.initial == Initial::Restore {
             self.memory.remember(actuator, value);
         }
     }
@@ -383,10 +409,13 @@ impl Body {
         let first =
             (hands.config.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
-        let runtime = shared.runtime.clone();
+        let (runtime, shows) = (shared.runtime.clone(), Arc::clone(&hands.shows));
         drop(runtime.spawn_blocking(move || {
             first.inspect(Disk::write);
-            let returned = job.run(&factory, driver);
+            // Looked up when it is needed: nobody who measures waits for whoever shows it.
+            let value = |shown: &Shown| shared.reporter.value(&shown.entity, shown.value.as_deref());
+            let seen: Vec<_> = shows.iter().map(value).collect();
+            let returned = job.run(&factory, driver, &seen);
             shared.returned(&id, number, returned);
         }));
     }
@@ -403,9 +432,11 @@ impl Body {
         let Some(hands) = self.hands.get_mut(id) else { return returned.driver };
         if hands.call.take_if(|call| call.number == number).is_some() {
             hands.driver = returned.driver;
-            hands.step = returned.after.next.map(|next| now + next);
-            hands.readings = returned.after.readings;
+            hands.step = returned.next.map(|next| now + next);
+            hands.readings = returned.readings;
             self.done(id, returned.done, now);
+            // What goes on at once does not wait for the timer: a motor would hear it.
+            self.begin_due(now);
             return None;
         }
         hands.stuck.take_if(|stuck| *stuck == number);
@@ -438,11 +469,15 @@ impl Body {
         match done {
             Done::Opened(Ok(found)) => {
                 hands.away = None;
-                let safe = hands.config.safe.clone();
+                let (safe, control) = (hands.config.safe.clone(), hands.config.spec.control());
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
                     Initial::Keep => found.clone().unwrap_or(safe),
-                    Initial::Restore => self.memory.recall(id).unwrap_or(safe),
+                    Initial::Restore => self
+                        .memory
+                        .recall(id)
+                        .filter(|value| is_of(value, &control))
+                        .map_or(safe, |value| hands.restored(value)),
                 };
                 let past = self.memory.past(id, &Stamp::now());
                 self.gate.opened(id, initial, Before { state: found, past }, now);
@@ -486,6 +521,11 @@ impl Body {
         }
         gone
     }
+}
+
+/// Whether a value that was remembered can be one of this actuator: its id may have been another one's.
+fn is_of(value: &Value, control: &Control) -> bool {
+    matches!(value, Value::Text(_)) == matches!(control, Control::Text(_))
 }
 
 #[cfg(test)]

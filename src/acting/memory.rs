@@ -150,7 +150,7 @@ impl Entry {
     fn json(&self) -> Json {
         let mut map = Map::new();
         if let Some(value) = &self.value {
-            map.insert("state".into(), crate::sensing::json_of(value));
+            map.insert("state".into(), kept(value));
         }
         if let Some((active, since)) = self.note.as_ref().filter(|_| self.kept) {
             map.insert("on".into(), json!(active));
@@ -163,11 +163,7 @@ impl Entry {
     }
 
     fn read(json: &Json) -> Option<Self> {
-        let map = match json {
-            Json::Object(map) => map,
-            // As it was before there were notes.
-            value => return Some(Self { value: Some(value_of(value)?), ..Self::default() }),
-        };
+        let map = json.as_object()?;
         let value = match map.get("state") {
             Some(value) => Some(value_of(value)?),
             None => None,
@@ -189,11 +185,22 @@ impl Entry {
     }
 }
 
+/// A value as the file has it: a text tells itself from the words of a switch.
+fn kept(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!({ TEXT: text }),
+        other => crate::sensing::json_of(other),
+    }
+}
+
+const TEXT: &str = "text";
+
 fn value_of(json: &Json) -> Option<Value> {
     match json {
         Json::String(text) if text == "ON" => Some(Value::Switch(true)),
         Json::String(text) if text == "OFF" => Some(Value::Switch(false)),
         Json::Number(number) => Some(Value::Number(number.as_f64()?)),
+        Json::Object(map) => Some(Value::Text(map.get(TEXT)?.as_str()?.to_owned())),
         _ => None,
     }
 }
@@ -220,6 +227,7 @@ mod tests {
         assert_eq!((memory.recall("pump"), memory.past("pump", &Stamp::now())), (None, None));
         memory.remember("pump", &Value::Switch(true));
         memory.remember("fan", &Value::Number(40.5));
+        memory.remember("sign", &Value::Text("ON".into()));
         memory.note("pump", true, stamp(1_000), true);
         memory.note("fan", false, stamp(1_000), false);
         let past = |memory: &Memory, id: &str| memory.past(id, &stamp(9_000));
@@ -229,15 +237,13 @@ mod tests {
         let memory = Memory::load(Some(file.clone()));
         assert_eq!(memory.recall("pump"), Some(Value::Switch(true)));
         assert_eq!(memory.recall("fan"), Some(Value::Number(40.5)));
+        assert_eq!(memory.recall("sign"), Some(Value::Text("ON".into())));
         assert_eq!(past(&memory, "pump"), Some(Past { active: true, lasted }));
         assert_eq!(past(&memory, "fan"), None, "of this process only");
         for broken in ["{\"pump\":", "{\"pump\":{\"on\":true}}", "[]"] {
             std::fs::write(&file, broken).unwrap();
             assert_eq!(Memory::load(Some(file.clone())).recall("pump"), None);
         }
-        std::fs::write(&file, "{\"pump\":\"ON\",\"fan\":40.5}").unwrap();
-        let old = Memory::load(Some(file));
-        assert_eq!((old.recall("pump"), old.recall("fan")), (Some(Value::Switch(true)), Some(Value::Number(40.5))));
     }
 
     #[tokio::test]

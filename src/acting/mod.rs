@@ -68,10 +68,11 @@ impl Acting {
         if self.shared.lock().news.len() >= MOST_NEWS {
             return;
         }
-        let command = command::parse(&message.payload, wall);
         let route = message.response_topic.map(|topic| (topic, message.correlation));
         let _runtime = self.shared.runtime.enter();
         let mut body = self.shared.lock();
+        // Below the lock: at most 4 KiB.
+        let command = command::parse(&message.payload, body.gate.takes(actuator), wall);
         if body.closed {
             let id = command.map_or_else(|refusal| refusal.id, |command| command.id);
             let message = Some("the agent is stopping".to_owned());

@@ -7,11 +7,13 @@ mod modbus;
 #[cfg(feature = "rppal")]
 pub mod raspberry;
 pub mod sim;
+mod writing;
 
 pub use expanders::Expanded;
 pub use linux::Linux;
 pub use metered::{Load, Loads, Metered};
 pub use sim::Simulated;
+pub use writing::writing;
 
 use crate::config::{Board, Config, LineName, Link, PwmName};
 use halyard_drivers::Edge;

@@ -2,7 +2,7 @@
 
 use super::broker::Broker;
 use super::{Failure, Output, code, print, span, wait};
-use crate::acting::command::wanted;
+use crate::acting::command::{Takes, wanted};
 use crate::mqtt::{Client, Event, Limits, Outbox, Outgoing, Settings, Topics};
 use bytes::Bytes;
 use clap::Args;
@@ -16,9 +16,12 @@ pub(super) struct Call {
     /// The agent and its actuator, as in greenhouse/pump
     #[arg(value_name = "AGENT/ACTUATOR")]
     target: String,
-    /// ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number
+    /// ON, OFF, TOGGLE, OPEN, CLOSE, STOP or a number; with --text whatever there is
     #[arg(allow_negative_numbers = true)]
     value: String,
+    /// Send the value as it is, to an actuator that takes text
+    #[arg(long)]
+    text: bool,
     /// Go back to the state before after this time, as in 5s
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pulse: Option<Duration>,
@@ -33,8 +36,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let value = self.value.to_ascii_uppercase();
-        wanted(&value).map_err(|message| Failure::new(code::USAGE, message))?;
+        let value = if self.text { self.value.clone() } else { self.value.to_ascii_uppercase() };
+        if !self.text {
+            let not = |message| format!("{message}; a text needs --text");
+            wanted(&value, Takes::Words).map_err(|message| Failure::new(code::USAGE, not(message)))?;
+        }
         let Some((agent, actuator)) = self.target.split_once('/') else {
             let message = format!("{:?} is not AGENT/ACTUATOR, as in greenhouse/pump", self.target);
             return Err(Failure::new(code::USAGE, message));
@@ -96,7 +102,10 @@ impl Call {
         let ttl = format!("{}ms", self.timeout.as_millis());
         let mut command = json!({
             "id": id,
-            "value": value.parse::<f64>().map_or_else(|_| json!(value), |number| json!(number)),
+            "value": match value.parse::<f64>() {
+                Ok(number) if !self.text => json!(number),
+                _ => json!(value),
+            },
             "ttl": ttl,
             "time": crate::time::rfc3339(std::time::SystemTime::now()),
         });

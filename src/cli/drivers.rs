@@ -80,6 +80,10 @@ fn as_json(driver: &Driver) -> Value {
                 Control::Switch => json!({ "kind": "switch" }),
                 Control::Level(_) => json!({ "kind": "level", "min": 0, "max": 100, "unit": "%" }),
                 Control::Cover => json!({ "kind": "cover", "min": 0, "max": 100, "unit": "%" }),
+                Control::Text(texts) => json!({ "kind": "text", "max": texts.longest }),
+                Control::Position { range, step, unit } => {
+                    json!({ "kind": "position", "min": range.start(), "max": range.end(), "step": step, "unit": unit })
+                }
                 Control::Number { range, step, unit } => {
                     json!({ "kind": "number", "min": range.start(), "max": range.end(), "step": step, "unit": unit })
                 }
@@ -157,6 +161,8 @@ fn purpose(driver: &Driver) -> String {
             Control::Switch => "on, off".to_owned(),
             Control::Level(_) => "on, off, 0 to 100 %".to_owned(),
             Control::Cover => "open, close, stop, 0 to 100 %".to_owned(),
+            Control::Text(texts) => format!("text of up to {} characters", texts.longest),
+            Control::Position { .. } => "stop, a position".to_owned(),
             Control::Number { range, unit, .. } => {
                 format!(
                     "{} to {}{}",

@@ -2,7 +2,7 @@
 
 use super::run::state_directory;
 use super::{Failure, Hardware, code, print, wait};
-use crate::acting::command::{Command, Reason, Wanted, wanted};
+use crate::acting::command::{Command, Reason, Takes, Wanted, wanted};
 use crate::acting::gate::{Action, Before, Gate, Outcome, Rules};
 use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::acting::stamp::Stamp;
@@ -90,15 +90,19 @@ pub(super) fn set(
     pulse: Option<Duration>,
     json: bool,
 ) -> Result<u8, Failure> {
-    let value = wanted(&value.to_ascii_uppercase()).map_err(|message| Failure::new(code::USAGE, message))?;
     let (_, config) = hardware.load()?;
     let Some(chosen) = config.actuators.iter().find(|config| config.id == actuator) else {
         let known = config.actuators.iter().map(|config| config.id.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Failure::new(code::USAGE, format!("there is no actuator {actuator:?}; there are: {known}")));
     };
+    let value = match Takes::of(&chosen.spec.control()) {
+        Takes::Words => wanted(&value.to_ascii_uppercase(), Takes::Words),
+        Takes::Text => wanted(value, Takes::Text),
+    };
+    let value = value.map_err(|message| Failure::new(code::USAGE, message))?;
     if let (None, Some(limit)) = (pulse, chosen.max_on)
         && !matches!(&value, Wanted::Value(value) if !value.is_active() || *value == chosen.spec.control().off())
-        && chosen.spec.control() != Control::Cover
+        && !matches!(chosen.spec.control(), Control::Cover | Control::Position { .. })
     {
         let message =
             format!("{actuator} may be on for {limit:?} at most, which nobody sees to after this command: give --for");

@@ -4,13 +4,14 @@ use super::expander;
 use super::model::{ActuatorConfig, Initial};
 use super::resolve::Seen;
 use super::stanza::Stanza;
-use super::values::{AtStart, Setting, Start};
+use super::values::{AtStart, Id};
 use super::written;
 use crate::acting::gate::{Heartbeat, Rate};
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
-use halyard_drivers::{Control, Role, Spec, Value};
+use halyard_drivers::{Control, Driver, Role, Shown, Spec, Value};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most commands that a `rate` counts.
@@ -20,10 +21,13 @@ const MOST_COMMANDS: usize = 1000;
 pub struct Draft {
     /// Its id.
     pub id: Option<String>,
+    takes_text: bool,
     interlock: Vec<Placed<String>>,
     /// Where `initial` and `safe` turn it on, if they do.
     on: [(&'static str, Option<Place>); 2],
     dead_time: Option<Place>,
+    /// The values of others that it shows.
+    pub shows: Vec<Shown>,
     /// What it means; `None` if it has a problem.
     pub config: Option<ActuatorConfig>,
 }
@@ -31,7 +35,8 @@ pub struct Draft {
 /// Reads a stanza below `actuators`. All problems are reported.
 pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) -> Option<Draft> {
     let stanza = Stanza::new(node, Role::Actuator, problems)?;
-    let keys: written::Actuator = read_rest(&stanza.common, problems).unwrap_or_default();
+    let takes_text = stanza.driver.is_some_and(takes_text);
+    let keys = if takes_text { Keys::of_text(&stanza, problems) } else { Keys::of(&stanza, problems) };
     let id = seen.id(&stanza, keys.id, Role::Actuator, problems);
     let connection = stanza.connection(problems);
     for place in connection.iter().flat_map(|connection| &connection.places) {
@@ -70,9 +75,9 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let (mut initial_on, mut safe_on) = (None, None);
     let initial = match &keys.initial {
         None => Some(Initial::Value(off.clone())),
-        Some(Placed { value: Start(AtStart::Keep), .. }) => Some(Initial::Keep),
-        Some(Placed { value: Start(AtStart::Restore), .. }) => Some(Initial::Restore),
-        Some(Placed { value: Start(AtStart::Value(value)), place, .. }) => {
+        Some((AtStart::Keep, _)) => Some(Initial::Keep),
+        Some((AtStart::Restore, _)) => Some(Initial::Restore),
+        Some((AtStart::Value(value), place)) => {
             let value = fit("initial", value, *place);
             initial_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
             value.map(Initial::Value)
@@ -80,7 +85,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     };
     let safe = match &keys.safe {
         None => Some(off),
-        Some(Placed { value: Setting(value), place, .. }) => {
+        Some((value, place)) => {
             let value = fit("safe", value, *place);
             safe_on = value.as_ref().filter(|value| value.is_active()).map(|_| *place);
             value
@@ -90,6 +95,7 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         problems.push(Problem::new(min_off.place, "`min_off` would keep it from its `safe`, which is not off"));
     }
     let dead_time = keys.dead_time.as_ref().map(|span| span.place);
+    let shows = spec.as_ref().map(|spec| spec.shows()).unwrap_or_default();
     let span = |span: Option<Placed<Span>>| span.map(|span| span.value.0);
     let config = (|| {
         Some(ActuatorConfig {
@@ -110,8 +116,9 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
             fingerprint: stanza.fingerprint(),
         })
     })();
-    let interlock = keys.interlock.map(|names| names.0).unwrap_or_default();
-    Some(Draft { id, interlock, on: [("initial", initial_on), ("safe", safe_on)], dead_time, config })
+    let interlock = keys.interlock;
+    let on = [("initial", initial_on), ("safe", safe_on)];
+    Some(Draft { id, takes_text, interlock, on, dead_time, shows, config })
 }
 
 fn heartbeat(control: written::Control, seen: &Seen<'_>, problems: &mut Vec<Problem>) -> Heartbeat {
@@ -135,6 +142,70 @@ fn rate_of(rate: &written::Rate, problems: &mut Vec<Problem>) -> Option<Rate> {
     Some(Rate { limit: limit?, per: rate.per.value.0 })
 }
 
+/// Whether actuators with this driver take text.
+pub fn takes_text(driver: &'static Driver) -> bool {
+    matches!((driver.defaults)(), Spec::Actuator(spec) if matches!(spec.control(), Control::Text(_)))
+}
+
+/// The common keys, as those of all actuators are gone on with.
+#[derive(Default)]
+struct Keys {
+    id: Option<Placed<Id>>,
+    name: Option<String>,
+    initial: Option<(AtStart, Place)>,
+    safe: Option<(Value, Place)>,
+    safe_after: Option<Placed<Span>>,
+    max_on: Option<Placed<Span>>,
+    min_off: Option<Placed<Span>>,
+    interlock: Vec<Placed<String>>,
+    dead_time: Option<Placed<Span>>,
+    control: Option<written::Control>,
+    rate: Option<written::Rate>,
+}
+
+impl Keys {
+    fn of(stanza: &Stanza<'_>, problems: &mut Vec<Problem>) -> Self {
+        let keys: written::Actuator = read_rest(&stanza.common, problems).unwrap_or_default();
+        let written::Actuator { id, name, initial, safe, safe_after, max_on, min_off, interlock, dead_time, .. } = keys;
+        Self {
+            id,
+            name,
+            initial: initial.map(|initial| (initial.value.0, initial.place)),
+            safe: safe.map(|safe| (safe.value.0, safe.place)),
+            safe_after,
+            max_on,
+            min_off,
+            interlock: interlock.map(|names| names.0).unwrap_or_default(),
+            dead_time,
+            control: keys.control,
+            rate: keys.rate,
+        }
+    }
+
+    /// Of one that takes text.
+    fn of_text(stanza: &Stanza<'_>, problems: &mut Vec<Problem>) -> Self {
+        for (key, _) in stanza.common.entries().unwrap_or_default() {
+            if let Some(name @ ("max_on" | "min_off" | "interlock" | "dead_time")) = key.text() {
+                let message = format!("there is no `{name}` here: what takes text is never on");
+                problems.push(Problem::new(key.place, message));
+            }
+        }
+        let keys: written::TextActuator = read_rest(&stanza.common, problems).unwrap_or_default();
+        let written::TextActuator { id, name, initial, safe, safe_after, control, rate } = keys;
+        let initial = initial.and_then(|initial| match initial.value.as_str() {
+            "restore" => Some((AtStart::Restore, initial.place)),
+            "keep" => {
+                let message = "`initial` cannot be `keep` here: nobody knows what was written before";
+                problems.push(Problem::new(initial.place, message));
+                None
+            }
+            _ => Some((AtStart::Value(Value::Text(initial.value)), initial.place)),
+        });
+        let safe = safe.map(|safe| (Value::Text(safe.value), safe.place));
+        Self { id, name, initial, safe, safe_after, control, rate, ..Self::default() }
+    }
+}
+
 /// `value` as this control takes it, or what it must be.
 fn fit(control: &Control, value: &Value) -> Result<Value, String> {
     match (control, value) {
@@ -146,13 +217,25 @@ fn fit(control: &Control, value: &Value) -> Result<Value, String> {
         (Control::Cover, Value::Switch(false)) => Ok(Value::STOP),
         (Control::Cover, Value::Number(at)) if (0.0..=FULL).contains(at) => Ok(Value::go(*at)),
         (Control::Cover, _) => Err(format!("`off`, which stops it, or a number from 0 to {FULL} %")),
+        (Control::Text(texts), Value::Text(text)) => match texts.check(text) {
+            Ok(()) => Ok(value.clone()),
+            Err(unfit) => Err(format!("a text that can be written; {}", texts.explain(unfit))),
+        },
+        (Control::Text(_), _) => Err("a text".to_owned()),
+        (Control::Position { .. }, Value::Switch(false)) => Ok(Value::STOP),
+        (Control::Position { range, .. }, Value::Number(at)) if range.contains(at) => Ok(Value::go(*at)),
+        (Control::Position { range, unit, .. }, _) => {
+            Err(format!("`off`, which stops it, or a number from {}", reach(range, *unit)))
+        }
         (Control::Number { .. }, Value::Switch(false)) => Ok(control.off()),
         (Control::Number { range, .. }, Value::Number(number)) if range.contains(number) => Ok(value.clone()),
-        (Control::Number { range, unit, .. }, _) => {
-            let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-            Err(format!("`off` or a number from {} to {}{unit}", range.start(), range.end()))
-        }
+        (Control::Number { range, unit, .. }, _) => Err(format!("`off` or a number from {}", reach(range, *unit))),
     }
+}
+
+fn reach(range: &RangeInclusive<f64>, unit: Option<&str>) -> String {
+    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!("{} to {}{unit}", range.start(), range.end())
 }
 
 /// Checks the interlocks and makes them mutual.
@@ -164,6 +247,10 @@ pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Probl
             match other {
                 Some(other) if other == this => {
                     problems.push(Problem::new(name.place, "an actuator cannot interlock with itself"));
+                }
+                Some(other) if drafts[other].takes_text => {
+                    let message = format!("{} takes text: it is never on", name.shown());
+                    problems.push(Problem::new(name.place, message));
                 }
                 Some(other) => {
                     let pair = (this.min(other), this.max(other));

@@ -4,7 +4,9 @@ use crate::acting::gate::{Heartbeat, Rate};
 use crate::mqtt::{Secret, Settings};
 use crate::sensing::filter::Filter;
 use crate::store::Bounds;
-use halyard_drivers::{ActuatorSpec, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value};
+use halyard_drivers::{
+    ActuatorSpec, Channel, Driver, EdgeSpec, ExpanderSpec, KernelClass, SensorSpec, SerialSpec, Value,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +42,15 @@ pub struct Config {
     pub expanders: Vec<ExpanderConfig>,
 }
 
+/// The machine's watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwareWatchdog {
+    /// Its device.
+    pub path: PathBuf,
+    /// How long after it was fed last it resets the machine.
+    pub timeout: Duration,
+}
+
 /// The embedded broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedBroker {
@@ -70,15 +81,6 @@ impl EmbeddedBroker {
     pub fn is_guarded(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback() || !self.users.is_empty()
     }
-}
-
-/// The machine's watchdog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HardwareWatchdog {
-    /// Its device.
-    pub path: PathBuf,
-    /// How long after it was fed last it resets the machine.
-    pub timeout: Duration,
 }
 
 /// Where hardware comes from.
@@ -332,6 +334,18 @@ pub enum Source {
         /// Interval at which a part is asked; the shortest time between two states of one that talks by itself.
         every: Duration,
     },
+}
+
+impl Source {
+    /// What it measures.
+    #[must_use]
+    pub fn channels(&self) -> Vec<Channel> {
+        match self {
+            Self::Sampled { spec, .. } => spec.channels(),
+            Self::Edges { spec, .. } => spec.channels(),
+            Self::Serial { spec, .. } => spec.channels(),
+        }
+    }
 }
 
 /// A configured actuator.

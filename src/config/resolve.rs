@@ -2,10 +2,11 @@
 
 use super::expander::Offers;
 use super::model::{At, Board, Config, LineName, Link, PwmName};
+use super::place::port;
 use super::stanza::Stanza;
 use super::values::Id;
 use super::yaml::Document;
-use super::{MOST_SHOWN, actuator, connection, expander, header, port, sensor, written};
+use super::{MOST_SHOWN, actuator, connection, expander, header, sensor, shown, written};
 use halyard_drivers::Role;
 use halyard_drivers::options::{Content, Node, Place, Placed, Problem, read_rest};
 use std::collections::{BTreeMap, HashMap};
@@ -43,6 +44,7 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
     let mut actuators: Vec<_> =
         stanzas(root, "actuators").iter().filter_map(|node| actuator::resolve(node, &mut seen, problems)).collect();
     actuator::interlock(&mut actuators, &seen, problems);
+    shown::check(&actuators, &sensors, &seen, problems);
 
     let mut config = Config {
         agent: agent?,

@@ -1,5 +1,6 @@
 //! The JSON Schema of the file, from the types that read it.
 
+use super::actuator;
 use super::header;
 use super::place::{INTERRUPT, place_keys};
 use super::stanza::keys;
@@ -17,7 +18,8 @@ use serde_json::{Map, Value, json};
 pub fn schema() -> Value {
     let mut generator = SchemaGenerator::default();
     let sensor = generator.root_schema_for::<written::Sensor>();
-    let actuator = generator.root_schema_for::<written::Actuator>();
+    let driven = generator.root_schema_for::<written::Actuator>();
+    let takes_text = generator.root_schema_for::<written::TextActuator>();
     let expander = generator.root_schema_for::<written::Expander>();
     let filter = generator.subschema_for::<Filter>();
     let places = Places {
@@ -29,7 +31,7 @@ pub fn schema() -> Value {
 
     let mut definitions = Map::new();
     // Each section and each of its drivers is a definition; the driver's name decides.
-    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &actuator), (Role::Expander, &expander)] {
+    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &driven), (Role::Expander, &expander)] {
         let drivers = || DRIVERS.iter().copied().filter(move |driver| driver.role == role);
         let (section, name) = match role {
             Role::Sensor => ("sensors", "sensor"),
@@ -55,6 +57,7 @@ pub fn schema() -> Value {
         definitions.insert(name.to_owned(), stanza);
         for driver in drivers() {
             let own = own_schema(driver, &mut definitions);
+            let common = if actuator::takes_text(driver) { &takes_text } else { common };
             let definition = stanza_schema(driver, common, own, &filter, &places);
             definitions.insert(driver.name.to_owned(), definition);
         }

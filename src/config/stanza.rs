@@ -6,7 +6,7 @@ use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
 use halyard_drivers::options::{Content, Node, Problem};
-use halyard_drivers::{Attachment, DRIVERS, Driver, Role, find};
+use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec, find};
 use schemars::{Schema, schema_for};
 use std::collections::BTreeMap;
 
@@ -102,9 +102,21 @@ impl<'d> Stanza<'d> {
     }
 
     /// What the driver makes of its own options.
-    pub fn spec(&self, problems: &mut Vec<Problem>) -> Option<halyard_drivers::Spec> {
+    pub fn spec(&self, problems: &mut Vec<Problem>) -> Option<Spec> {
         let mut found = Vec::new();
         let spec = (self.driver?.parse)(&self.own, &mut found);
+        if let (Some(spec), Some(at)) = (&spec, self.attached()) {
+            let before = found.len();
+            match spec {
+                Spec::Sensor(spec) => spec.check(at, &self.own, &mut found),
+                Spec::Actuator(spec) => spec.check(at, &self.own, &mut found),
+                Spec::Edge(_) | Spec::Serial(_) | Spec::Expander(_) => {}
+            }
+            if found.len() > before {
+                problems.extend(found);
+                return None;
+            }
+        }
         found.retain(|problem| !self.meant.iter().any(|key| problem.message == missing_key(key)));
         problems.extend(found);
         spec

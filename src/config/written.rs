@@ -176,6 +176,26 @@ pub struct Rate {
     pub per: Placed<Span>,
 }
 
+/// Keys that all actuators have that take text, besides those that say where they are connected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TextActuator {
+    /// Id of the actuator, the third topic level. Unique among sensors and actuators.
+    pub id: Option<Placed<Id>>,
+    /// Name shown to people. Default: the id.
+    pub name: Option<String>,
+    /// The text that it gets at start, or `restore` for the one that it had when the agent last ran. Default: none.
+    pub initial: Option<Placed<String>>,
+    /// The text that it gets when nobody is in control. Default: none.
+    pub safe: Option<Placed<String>>,
+    /// How long it may be without a broker before it gets `safe`. Default: for ever.
+    pub safe_after: Option<Placed<Span>>,
+    /// Who has to be heard: without a message on this topic for this long, it gets `safe`. Default: nobody.
+    pub control: Option<Control>,
+    /// How many commands it takes in a time; more are refused. Default: any number.
+    pub rate: Option<Rate>,
+}
+
 /// Keys that all expanders have, besides those that say where they are connected.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

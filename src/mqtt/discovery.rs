@@ -9,14 +9,26 @@ mod tests;
 use super::topics::Topics;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use halyard_drivers::actuator::FULL;
-use halyard_drivers::{Appearance, Channel, Control, Reading, Value as Number};
+use halyard_drivers::{Appearance, Channel, Control, Reading, Texts, Value as Number};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Name of the software in `origin`: how the agent recognises its own messages.
 const ORIGIN: &str = "halyard";
 /// Every platform that a component can have.
-const PLATFORMS: [&str; 8] = ["sensor", "binary_sensor", "switch", "number", "light", "fan", "device_tracker", "event"];
+const PLATFORMS: [&str; 11] = [
+    "sensor",
+    "binary_sensor",
+    "switch",
+    "number",
+    "light",
+    "fan",
+    "cover",
+    "text",
+    "button",
+    "device_tracker",
+    "event",
+];
 /// A retained message that is longer is not one of ours.
 const LONGEST: usize = 1 << 20;
 /// A sensor's value is void after this many intervals without a new one …
@@ -31,6 +43,8 @@ const TRACKER: &str = "TRACKER";
 const EVENT: &str = "event";
 /// Key of an actuator's value in its state.
 const STATE: &str = "state";
+/// Key of the button that stops an actuator; no reading is called so.
+const STOP: &str = "stop";
 
 /// The discovery message of a configuration. `board` is the name of the hardware, if it is known: `Raspberry Pi 4
 /// Model B`. It goes to [`Topics::discovery`], retained.
@@ -189,13 +203,14 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
         Control::Level(Appearance::Light) => light(&entity, topics, &actuator.id),
         Control::Level(Appearance::Fan) => fan(&entity, topics, &actuator.id),
         Control::Cover => cover(&entity, topics, &actuator.id),
+        Control::Text(texts) => text(&entity, texts),
         Control::Level(Appearance::Plain) => {
             let mut component = entity.component("number", STATE, None);
             component.extend([("min", json!(0)), ("max", json!(Number::Number(FULL))), ("step", json!(1))].map(owned));
             insert_all(&mut component, [("unit_of_measurement", "%")]);
             component
         }
-        Control::Number { range, step, unit } => {
+        Control::Number { range, step, unit } | Control::Position { range, step, unit } => {
             let (min, max) = range.into_inner();
             // Home Assistant refuses a number without a choice.
             if !(min.is_finite() && max.is_finite() && min < max) {
@@ -216,6 +231,9 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
     // The state is what the hardware has, not what was asked for.
     component.insert("optimistic".into(), false.into());
     components.insert(entity.key(STATE), component.into());
+    if let Control::Position { .. } = actuator.spec.control() {
+        components.insert(entity.key(STOP), stop(&entity, topics, &actuator.id).into());
+    }
     for Reading { channel, .. } in readings(actuator) {
         let mut component = entity.component("sensor", &channel.name, Some(&channel.name));
         describe(&mut component, &channel);
@@ -302,6 +320,30 @@ fn cover(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
         ],
     );
     component.extend([("position_closed", json!(0)), ("position_open", json!(Number::Number(FULL)))].map(owned));
+    component
+}
+
+/// Home Assistant's longest text, and longest state.
+const LONGEST_TEXT: usize = 255;
+
+/// A text. It is sent in the JSON form, which takes every text as it is.
+fn text(entity: &Entity<'_>, texts: Texts) -> Map<String, Value> {
+    let mut component = entity.component("text", STATE, None);
+    insert_all(&mut component, [("command_template", r#"{"value": {{ value | tojson }}}"#)]);
+    component.insert("max".into(), texts.longest.min(LONGEST_TEXT).into());
+    if texts.longest > LONGEST_TEXT {
+        let template = format!("{{{{ (value_json.get('{STATE}') or '')[:{LONGEST_TEXT}] }}}}");
+        component.insert("value_template".into(), template.into());
+    }
+    component
+}
+
+/// A button that stops a motor, beside the number of its position. It has no state.
+fn stop(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+    let mut component = entity.component("button", STOP, Some(STOP));
+    component.shift_remove("value_template");
+    component.shift_remove("state_topic");
+    insert_all(&mut component, [("payload_press", "STOP"), ("command_topic", &topics.set(id))]);
     component
 }
 

@@ -212,12 +212,12 @@ impl Link {
                 Phase::Waiting(at) => Some(at),
                 Phase::Connecting | Phase::Connected => None,
             };
+            if self.stop.is_none() {
+                state.fetch();
+            }
             let look_back = self.look_back.at.filter(|_| connected);
             if look_back.is_some_and(|at| at <= now) {
                 return Task::LookBack;
-            }
-            if self.stop.is_none() {
-                state.fetch();
             }
             let held_until = state.held_until.filter(|until| *until > now);
             if held_until.is_none() && state.queue.is_ready() {

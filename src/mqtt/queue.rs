@@ -167,7 +167,7 @@ impl Queue {
     }
 
     fn backlog_may_go(&self) -> bool {
-        self.late < (self.limits.in_flight / SHARE).max(1)
+        self.late < (self.most_in_flight / SHARE).max(1)
     }
 
     /// Takes a message.

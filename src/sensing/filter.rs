@@ -141,7 +141,7 @@ impl Chain {
     pub fn pass(&mut self, value: Value, now: Instant) -> Option<Value> {
         match value {
             Value::Number(number) => self.apply(number, now).map(Value::Number),
-            Value::Switch(_) | Value::Position { .. } => Some(value),
+            Value::Switch(_) | Value::Position { .. } | Value::Text(_) => Some(value),
         }
     }
 }

@@ -7,11 +7,11 @@ pub mod sampled;
 pub mod serial;
 mod shape;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, writing};
 use crate::config::{At, SensorConfig, Source};
 use crate::reporter::Reporter;
 use crate::watchdog::Watchdog;
-use halyard_drivers::port::{InputSettings, ModbusSettings, SpiSettings, Wire};
+use halyard_drivers::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use halyard_drivers::{ActuatorSpec, ExpanderSpec, Fault, SensorSpec};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -70,6 +70,11 @@ pub trait Wants {
     /// Its Modbus line.
     fn modbus(&self) -> Option<ModbusSettings>;
 
+    /// Its serial port, if it writes to one: sensors on ports have their own way.
+    fn serial(&self) -> Option<SerialSettings> {
+        None
+    }
+
     /// The line with this key, if it listens to it.
     fn listens(&self, key: &str) -> Option<InputSettings>;
 }
@@ -89,6 +94,10 @@ impl Wants for dyn SensorSpec {
 }
 
 impl Wants for dyn ActuatorSpec {
+    fn serial(&self) -> Option<SerialSettings> {
+        ActuatorSpec::serial(self)
+    }
+
     fn spi(&self) -> Option<SpiSettings> {
         ActuatorSpec::spi(self)
     }
@@ -142,7 +151,10 @@ pub fn wire<W: Wants + ?Sized>(bus: &dyn Bus, at: &At, wants: &W) -> Result<Wire
             };
             Wire::Several(members.iter().map(member).collect::<Result<_, Fault>>()?)
         }
-        At::Serial(_) => return Err(Fault::rejected("this driver is not for a serial port")),
+        At::Serial(path) => {
+            let settings = wants.serial().ok_or_else(|| Fault::rejected("this driver is not for a serial port"))?;
+            Wire::Serial(writing(bus.serial(path, settings)?))
+        }
     })
 }
 

@@ -92,6 +92,10 @@ impl Inside {
         self.bus.line(&LineName::Name(name.to_owned()))
     }
 
+    pub fn bus(&self) -> Arc<Simulated> {
+        self.bus.clone()
+    }
+
     fn send(&self, actuator: &str, payload: &Json) {
         self.witness.peer.publish(&topic(&format!("{actuator}/set")), &payload.to_string(), false);
     }
@@ -102,7 +106,7 @@ impl Inside {
     }
 
     #[track_caller]
-    fn command(&self, actuator: &str, id: &str, value: &str) -> Json {
+    pub fn command(&self, actuator: &str, id: &str, value: &str) -> Json {
         self.send(actuator, &json!({ "id": id, "value": value }));
         self.result(actuator, id)
     }
@@ -113,7 +117,7 @@ impl Inside {
     }
 
     #[track_caller]
-    fn availability(&self, entity: &str, text: &str) {
+    pub fn availability(&self, entity: &str, text: &str) {
         self.witness.wait_for(&topic(&format!("{entity}/availability")), text);
     }
 

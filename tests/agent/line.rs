@@ -139,6 +139,8 @@ fn call_waits_for_the_result() {
     let result = prints_json(&run(&folder, "call a/lamp toggle --for 1h --json"), 0);
     assert_eq!((&result["status"], &result["state"]), (&json!("applied"), &json!("ON")));
     assert_eq!(prints_json(&run(&folder, "call a/lamp 7 --json"), 1)["reason"], "unknown-value");
+    // What is no word is a text only if that is said.
+    assert_eq!(prints_json(&run(&folder, "call a/lamp --text on --json"), 1)["reason"], "unknown-value");
     let (_, err) = ends_with(&run(&folder, "call b/pump ON --timeout 300ms"), 69);
     assert!(err.contains("is the agent running?"), "{err}");
     let nobody = format!("call a/pump ON --timeout 300ms --url mqtt://127.0.0.1:{}", free_port());

@@ -39,7 +39,7 @@ fn folder() -> PathBuf {
 
 /// Each driver's own example, and the other ways in which it can be connected.
 fn stanzas() -> Vec<(String, &'static Driver, String)> {
-    let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, timed(driver.example))).collect();
+    let mut all: Vec<_> = DRIVERS.iter().map(|driver| (driver.name.into(), *driver, timed(driver))).collect();
     let bme280 = halyard_drivers::find("bme280").unwrap();
     let button = "- id: bell\n  driver: digital-input\n  line: GPIO17\n  events: [press]\n";
     all.push(("digital-input-events".into(), halyard_drivers::find("digital-input").unwrap(), button.into()));
@@ -47,11 +47,16 @@ fn stanzas() -> Vec<(String, &'static Driver, String)> {
     all
 }
 
+/// Options that give a part a time of its own.
+const TIMES: [(&str, &str); 4] =
+    [("fan", "tacho:"), ("light", "transition:"), ("servo", "speed:"), ("servo", "detach:")];
+
 /// An example without what has its own time: how far it gets until something else happens is up to the machine.
-fn timed(example: &str) -> String {
-    let has_time =
-        |line: &&str| ["transition:", "speed:", "detach:", "tacho:"].iter().any(|key| line.trim().starts_with(key));
-    example.lines().filter(|line| !has_time(line)).map(|line| format!("{line}\n")).collect()
+fn timed(driver: &Driver) -> String {
+    let has_time = |line: &&str| TIMES.iter().any(|(name, key)| driver.name == *name && line.trim().starts_with(key));
+    // What looks at intervals does so seldom.
+    let seldom = |line: &str| line.replace("refresh: 1s", "refresh: 1h");
+    driver.example.lines().filter(|line| !has_time(line)).map(|line| format!("{}\n", seldom(line))).collect()
 }
 
 #[test]
@@ -176,19 +181,33 @@ impl Run {
                     Control::Switch => [r#""ON""#.to_owned(), r#""OFF""#.to_owned()],
                     Control::Level(_) => ["30".to_owned(), r#""OFF""#.to_owned()],
                     Control::Cover => [r#""OPEN""#.to_owned(), r#""CLOSE""#.to_owned()],
+                    Control::Text(_) => [r#""HELLO""#.to_owned(), r#""BYE""#.to_owned()],
+                    Control::Position { range, step, .. } => {
+                        [0.0, 2.0].map(|steps| (range.start() + steps * step).to_string())
+                    }
                     Control::Number { range, .. } => {
                         [0.375, 0.75].map(|part| (range.start() + part * (range.end() - range.start())).to_string())
                     }
                 };
                 let first = format!(r#"{{"id":"1","value":{first}}}"#);
-                if self.config.actuators[0].spec.control() == Control::Cover {
-                    // It takes its time, which here is none: until it is there.
-                    self.step_until("a command", r#""state":100,"#, |run| run.command(&first));
-                } else {
-                    self.step("a command", "result", |run| run.command(&first));
+                // What takes its time takes none here: until it is there.
+                match self.config.actuators[0].spec.control() {
+                    Control::Cover => self.step_until("a command", r#""state":100,"#, |run| run.command(&first)),
+                    Control::Position { .. } => {
+                        self.step_until("a command", r#""state":0,"#, |run| run.command(&first));
+                    }
+                    _ => self.step("a command", "result", |run| {
+                        run.command(&first);
+                        if matches!(run.at, At::Serial(_)) {
+                            support::wait_until("an answer on the port", || run.wired.has_answered());
+                        }
+                    }),
                 }
                 self.step("a fault", "result", |run| {
                     run.wired.strike();
+                    if matches!(run.at, At::Serial(_)) {
+                        support::wait_until("the port is gone", || run.wired.is_gone());
+                    }
                     run.command(&format!(r#"{{"id":"2","value":{second}}}"#));
                 });
                 self.step("recovery", "", |run| run.wired.open());
@@ -251,12 +270,13 @@ impl Run {
         self.write(title, &published);
     }
 
-    /// The same, until a state with this in it.
+    /// The same, until a state with this in it. One before it may be sent or not: the newest is all that a broker has to get.
     fn step_until(&mut self, title: &str, last: &str, action: impl FnOnce(&mut Self)) {
         action(self);
         let id = self.id.clone();
         let has = |payload: &[u8]| std::str::from_utf8(payload).is_ok_and(|payload| payload.contains(last));
-        let published = self.until(|publish| publish.topic == id && has(&publish.payload));
+        let mut published = self.until(|publish| publish.topic == id && has(&publish.payload));
+        published.retain(|publish| publish.topic != id || has(&publish.payload));
         self.write(title, &published);
     }
 

@@ -18,6 +18,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 
+/// What is noted of a port that was struck.
+const GONE: &str = "is gone";
 /// Bytes on their way through a serial port: more than any message has, so that none waits for the agent.
 const KEPT: usize = 4096;
 
@@ -96,6 +98,20 @@ impl Wired {
         *self.control.open.lock().unwrap() = false;
         self.control.failing.store(true, Ordering::SeqCst);
         self.control.struck.notify_one();
+    }
+
+    /// Whether a serial port was struck since the last record was taken.
+    pub fn is_gone(&self) -> bool {
+        self.has_noted(GONE)
+    }
+
+    /// Whether a part on a serial port has answered since then.
+    pub fn has_answered(&self) -> bool {
+        self.has_noted(" R \"")
+    }
+
+    fn has_noted(&self, what: &str) -> bool {
+        self.control.notes.lock().unwrap().iter().any(|note| note.contains(what))
     }
 
     /// Lets the part on a serial port talk once.
@@ -218,7 +234,8 @@ async fn live(part: SharedPart, mut end: DuplexStream, port: String, control: Ar
     while end.write_all(&out).await.is_ok() {
         out = tokio::select! {
             () = control.struck.notified() => {
-                control.note(&port, "is gone");
+                drop(end);
+                control.note(&port, GONE);
                 return;
             }
             () = control.talks.notified() => said(&part),

@@ -166,3 +166,51 @@ fn whatever_the_kernel_drives() {
         assert!(code == 69 && err.contains("this machine does not know its temperature"), "{code} {err}");
     });
 }
+
+/// The text of a file of the only IIO device.
+fn of_iio(file: &str) -> String {
+    fs::read_to_string(format!("/sys/bus/iio/devices/iio:device0/{file}")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_timer_fills_a_buffer() {
+    guest("kernel::a_timer_fills_a_buffer", "", || {
+        let parts = connect("sensors: [ { id: chip, driver: bme280, bus: i2c-1, address: 0x76 } ]");
+        kernel_driver(true);
+        let sensor = |rate: &str| {
+            let channels = "[temp, humidityrelative, pressure]";
+            format!(
+                "sensors: [ {{ id: room, driver: iio, device: bme280, every: 1s, rate: {rate}, channels: {channels} }} ]"
+            )
+        };
+        let world = World::new(&sensor("20Hz"));
+        let listener = world.listen();
+        let mut agent = world.start(&listener);
+        for (celsius, percent, hectopascal) in [(21.5, 40.0, 1020.0), (-7.25, 82.0, 975.0)] {
+            let from = listener.mark();
+            for (channel, value) in [("temperature", celsius), ("humidity", percent), ("pressure", hectopascal)] {
+                parts.stimulate("chip", channel, value).unwrap();
+            }
+            listener.about(from, "room", "temperature", celsius, 0.02);
+            listener.about(from, "room", "humidity", percent, 0.1);
+            listener.about(from, "room", "pressure", hectopascal, 0.1);
+        }
+        assert_eq!(
+            (of_iio("buffer/enable"), of_iio("trigger/current_trigger")),
+            ("1".into(), "halyard-device0".into())
+        );
+        let timer = fs::read_to_string("/sys/bus/iio/devices/trigger0/sampling_frequency").unwrap();
+        assert_eq!(timer.trim().parse(), Ok(20.0));
+        agent.signal(libc::SIGTERM);
+        assert!(agent.wait().success());
+        assert_eq!(of_iio("buffer/enable"), "0", "it is left to others");
+
+        // The timer is there already, and gets another rate.
+        world.configure(&sensor("50Hz"));
+        let (code, out, err) = world.halyard("read", &[]);
+        assert!(code == 0 && out.contains("temperature -7.2"), "{code} {out} {err}");
+        // Who may not make triggers is told so.
+        let (code, out, err) = world.halyard_as_nobody("read", &[]);
+        assert!(code == 77 && err.contains("no permission"), "{code} {out} {err}");
+    });
+}

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod broker;
+pub mod cable;
 pub mod fake;
 pub mod meter;
 pub mod peer;

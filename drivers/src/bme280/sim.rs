@@ -5,7 +5,7 @@
 
 use super::{BME280_IDENTITY, DATA, IDENTITY, NO_DATA};
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part, SpiPart};
+use crate::sim::{I2cPart, Nack, Part, SpiPart, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x88 to 0xA1 and 0xE1 to 0xE7 of a real part, recorded by the periph project (bmxx80).
@@ -178,13 +178,13 @@ impl Model {
     /// Finds the raw values that the formulas of the datasheet turn into the stimuli.
     fn find_raw(&mut self) {
         let [temperature, humidity, pressure] = self.stimuli;
-        let raw = smallest(1 << 20, |raw| f64::from(celsius(raw).1) >= temperature * 100.0);
+        let raw = smallest(20, |raw| f64::from(celsius(raw).1) >= temperature * 100.0);
         let fine = celsius(raw).0;
         self.raw = [
             // The pressure falls with its raw value.
-            smallest(1 << 20, |raw| pascal(raw, fine) <= pressure * 100.0),
+            smallest(20, |raw| pascal(raw, fine) <= pressure * 100.0),
             raw,
-            smallest(1 << 16, |raw| percent(raw, fine) >= humidity),
+            smallest(16, |raw| percent(raw, fine) >= humidity),
         ];
     }
 }
@@ -284,20 +284,6 @@ fn times(setting: u8) -> u64 {
         1..=4 => 1 << (setting - 1),
         _ => 16,
     }
-}
-
-/// The smallest raw value for which `reached` holds; it holds for all above.
-fn smallest(end: u32, reached: impl Fn(u32) -> bool) -> u32 {
-    let (mut low, mut high) = (0, end - 1);
-    while low < high {
-        let middle = low.midpoint(high);
-        if reached(middle) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
 }
 
 fn unsigned(low: usize) -> i64 {

@@ -4,7 +4,7 @@
 //! Its calibration is that of a real part.
 
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part};
+use crate::sim::{I2cPart, Nack, Part, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x8A, 0xE1 and 0x00 on, of a real BME680, recorded by the bosch-bme680 project.
@@ -162,12 +162,12 @@ impl Model {
     /// Finds the raw values that the formulas turn into the stimuli.
     fn find_raw(&mut self) {
         let [temperature, humidity, pressure, gas] = self.stimuli;
-        let raw = smallest(1 << 20, |raw| f64::from(celsius(fine(raw))) >= temperature * 100.0);
+        let raw = smallest(20, |raw| f64::from(celsius(fine(raw))) >= temperature * 100.0);
         let fine = fine(raw);
         // The pressure and the resistance fall with their raw values.
-        let raw_pressure = smallest(1 << 20, |raw| pascal(raw, fine) <= pressure * 100.0);
-        let raw_humidity = smallest(1 << 16, |raw| f64::from(percent(raw, fine)) >= humidity * 1_000.0);
-        let of_range = |range| (smallest(1 << 10, |raw| ohms(raw, range) <= gas), range);
+        let raw_pressure = smallest(20, |raw| pascal(raw, fine) <= pressure * 100.0);
+        let raw_humidity = smallest(16, |raw| f64::from(percent(raw, fine)) >= humidity * 1_000.0);
+        let of_range = |range| (smallest(10, |raw| ohms(raw, range) <= gas), range);
         let off = |(raw, range): &(u32, u32)| (ohms(*raw, *range) - gas).abs();
         let nearest = (0..16).map(of_range).min_by(|a, b| off(a).total_cmp(&off(b)));
         let (raw_gas, range) = nearest.unwrap_or_default();
@@ -225,20 +225,6 @@ fn times(field: u8) -> u64 {
         1..=4 => 1 << (field - 1),
         _ => 16,
     }
-}
-
-/// The smallest raw value for which `reached` holds; it holds for all above.
-fn smallest(end: u32, reached: impl Fn(u32) -> bool) -> u32 {
-    let (mut low, mut high) = (0, end - 1);
-    while low < high {
-        let middle = low.midpoint(high);
-        if reached(middle) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
 }
 
 fn first(low: usize) -> i64 {

@@ -4,7 +4,7 @@
 //! Its calibration is that of a real part.
 
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part, SpiPart};
+use crate::sim::{I2cPart, Nack, Part, SpiPart, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x31 to 0x45 of a real BMP388, recorded by the elixir-sensors project (bmp3xx).
@@ -152,10 +152,10 @@ impl Model {
         let [temperature, pressure] = self.stimuli;
         #[allow(clippy::cast_precision_loss)] // at most 2^40
         let celsius = |raw| linear(raw) as f64 * 25.0 / 16_384.0 / 100.0;
-        let raw = smallest(|raw| celsius(raw) >= temperature);
+        let raw = smallest(24, |raw| celsius(raw) >= temperature);
         let t = linear(raw);
         // The pressure falls with its raw value.
-        self.raw = [smallest(|raw| pascal(raw, t) <= pressure * 100.0), raw];
+        self.raw = [smallest(24, |raw| pascal(raw, t) <= pressure * 100.0), raw];
     }
 }
 
@@ -230,20 +230,6 @@ impl SpiPart for Model {
         }
         IDLE
     }
-}
-
-/// The smallest raw value of 24 bits for which `reached` holds; it holds for all above.
-fn smallest(reached: impl Fn(u32) -> bool) -> u32 {
-    let (mut low, mut high) = (0_u32, (1 << 24) - 1);
-    while low < high {
-        let middle = low.midpoint(high);
-        if reached(middle) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
 }
 
 fn unsigned(low: usize) -> i64 {

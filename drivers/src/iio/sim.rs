@@ -81,13 +81,8 @@ impl Part for Model {
 
 impl KernelPart for Model {
     fn place(&mut self, number: usize, device: Option<&str>) {
-        let is_number = |device: &&str| device.starts_with(CLASS.prefix);
-        let number = device.filter(is_number).map_or_else(|| format!("{}{number}", CLASS.prefix), str::to_owned);
-        self.folder = match device {
-            Some(part) if part.starts_with('/') => format!("{part}/{number}"),
-            _ => format!("{}/{number}", CLASS.folder),
-        };
-        let name = device.filter(|device| !is_number(device) && !device.starts_with('/')).unwrap_or("simulated");
+        let (folder, name) = CLASS.made(number, device, "");
+        self.folder = folder;
         self.files.insert("name".to_owned(), format!("{name}\n"));
     }
 

@@ -1,7 +1,7 @@
 use super::sim::Model;
 use super::*;
 use crate::sim::SharedPart;
-use crate::tests::rig::{Rig, sample};
+use crate::tests::rig::{Rig, Stuck, sample};
 
 /// Table 4, with the part at 25 °C.
 #[test]
@@ -90,26 +90,6 @@ fn transcript() {
 /// A line that nobody drives, pulled up or down.
 #[test]
 fn nobody_there_is_absent() {
-    struct Stuck(u8);
-
-    impl Part for Stuck {
-        fn stimulate(&mut self, _: &str, _: f64) -> bool {
-            false
-        }
-
-        fn spi(&mut self) -> Option<&mut dyn crate::sim::SpiPart> {
-            Some(self)
-        }
-    }
-
-    impl crate::sim::SpiPart for Stuck {
-        fn select(&mut self) {}
-
-        fn exchange(&mut self, _: u8) -> u8 {
-            self.0
-        }
-    }
-
     for (level, expected) in
         [(0xFF, "nothing answers: bits 17 and 3 of 0xffffffff are not 0"), (0x00, "nothing answers: all bits are 0")]
     {
@@ -117,10 +97,4 @@ fn nobody_there_is_absent() {
         let fault = Options::default().open(Rig::new(Attachment::Spi, Some(part)).wire()).err().unwrap();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Absent, expected));
     }
-}
-
-#[test]
-fn wrong_options_are_refused() {
-    let message = serde_yaml::from_str::<Options>("{ type: k }").unwrap_err().to_string();
-    assert!(message.contains("unknown field `type`"), "{message}");
 }

@@ -1,6 +1,6 @@
 use super::sim::Model;
 use super::*;
-use crate::sim::{I2cFaults, SharedPart};
+use crate::sim::SharedPart;
 use crate::tests::rig::{Rig, sample};
 use embedded_hal::i2c::I2c;
 
@@ -146,31 +146,5 @@ fn beyond_the_range_is_a_fault() {
         assert!(fault.message.contains(channel), "{fault}");
         part.stimulate(channel, fine);
         sample(&options, &mut *sensor).unwrap_or_else(|fault| panic!("{channel} {fine}: {fault}"));
-    }
-}
-
-#[test]
-fn gone_and_back() {
-    let (rig, _) = rig(Model::default());
-    let Rig::I2c(bus, address) = &rig else { unreachable!() };
-    let options = Options::default();
-    let mut sensor = options.open(rig.wire()).unwrap();
-    bus.set_faults(*address, I2cFaults { absent: true, ..I2cFaults::default() });
-    let fault = sample(&options, &mut *sensor).unwrap_err();
-    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Absent, "reading register 0x19: no acknowledge"));
-    bus.set_faults(*address, I2cFaults::default());
-    assert!(sample(&options, &mut *sensor).is_ok());
-}
-
-#[test]
-fn wrong_options_are_refused() {
-    for (text, expected) in [
-        ("{ acceleration: 3 }", "expected one of 2, 4, 8, 16"),
-        ("{ rotation: 100 }", "expected one of 250, 500, 1000, 2000"),
-        ("{ bandwidth: 20 }", "expected one of 5, 10, 21, 44, 94, 184"),
-        ("{ range: 2 }", "unknown field `range`"),
-    ] {
-        let message = serde_yaml::from_str::<Options>(text).unwrap_err().to_string();
-        assert!(message.contains(expected), "{text}: {message}");
     }
 }

@@ -81,19 +81,18 @@ impl Access {
         let mut rest = order.as_slice();
         while let Some(first) = rest.first().map(|index| registers[*index]) {
             // What is not described may not be there: no gaps.
-            let (mut end, mut count) = (first.register, 0);
-            while let Some(next) = rest.get(count).map(|index| registers[*index]) {
-                let after = next.register.saturating_add(next.words());
-                if next.table != first.table
-                    || (count > 0 && next.register > end)
-                    || after - first.register > MOST_WORDS
-                {
+            let (mut length, mut count) = (0, 0);
+            let next =
+                |count: usize| rest.get(count).map(|index| registers[*index]).filter(|next| next.table == first.table);
+            while let Some(next) = next(count) {
+                let start = next.register - first.register;
+                let after = start.saturating_add(next.words());
+                if start > length || after > MOST_WORDS {
                     break;
                 }
-                end = end.max(after);
+                length = length.max(after);
                 count += 1;
             }
-            let length = end - first.register;
             let words = port
                 .0
                 .read(first.table, first.register, length)

@@ -49,15 +49,20 @@ impl Model {
     }
 
     fn put(&mut self, register: &Register, raw: u64) {
-        for (address, word) in (register.register..).zip(register.to_words(raw)) {
-            self.words.insert((register.table, address), word);
-        }
+        self.put_words(register.table, register.register, register.to_words(raw));
         self.bytes.insert(register.register, register.to_bytes(raw));
     }
 
+    /// On I2C, what has words may be anywhere: after the last comes the first.
+    fn put_words(&mut self, table: Table, first: u16, words: impl IntoIterator<Item = u16>) {
+        for (index, word) in (0..).zip(words) {
+            self.words.insert((table, first.wrapping_add(index)), word);
+        }
+    }
+
     fn raw(&self, register: &Register) -> u64 {
-        let words: Vec<u16> =
-            (0..register.words()).map(|index| self.word(register.table, register.register + index)).collect();
+        let address = |index| register.register.wrapping_add(index);
+        let words: Vec<u16> = (0..register.words()).map(|index| self.word(register.table, address(index))).collect();
         register.of_words(&words)
     }
 
@@ -108,9 +113,7 @@ impl Model {
                 request.to_vec()
             }
             16 => {
-                for (address, word) in (address..).zip(pairs(rest.get(5..).unwrap_or_default())) {
-                    self.words.insert((Table::Holding, address), word);
-                }
+                self.put_words(Table::Holding, address, pairs(rest.get(5..).unwrap_or_default()));
                 request[..5.min(request.len())].to_vec()
             }
             _ => exception(1),

@@ -1,5 +1,6 @@
 //! A register as the configuration describes it: from what a device holds to a number, and back.
 
+use super::access::Pointer;
 use crate::channel::{Channel, Quantity};
 use crate::described::Described;
 use crate::described::classes::{DeviceClass, StateClass};
@@ -267,7 +268,7 @@ impl Register {
         #[allow(clippy::cast_possible_truncation)] // clamped, or as the device has it
         let field = match value {
             Value::Switch(on) => u64::from(*on),
-            Value::Position { .. } => return raw, // no register has a motor's position
+            Value::Position { .. } | Value::Text(_) => return raw, // no register has such a thing
             Value::Number(number) => {
                 let number = (number - self.offset) / self.scale;
                 match self.kind {
@@ -332,14 +333,18 @@ impl Register {
         (0..=6).find(is_whole).unwrap_or(6)
     }
 
-    /// What is wrong with it on such a device, if anything is.
+    /// What is wrong with it on such a device, if anything is: on I2C with addresses of registers such as `on_i2c`, else on
+    /// Modbus.
     #[must_use]
-    pub fn problem(&self, is_modbus: bool) -> Option<String> {
+    pub fn problem(&self, on_i2c: Option<Pointer>) -> Option<String> {
+        let is_modbus = on_i2c.is_none();
         let bit = matches!(self.table, Table::Coil | Table::Discrete);
         let text = if !self.scale.is_finite() || self.scale == 0.0 || !self.offset.is_finite() {
             "`scale` must be a number other than 0, and `offset` a number".to_owned()
         } else if !is_modbus && self.table != Table::Holding {
             "`table` is of Modbus".to_owned()
+        } else if on_i2c == Some(Pointer::Byte) && self.register > 0xFF {
+            "with a `pointer` of 1 byte, the last register is 0xff".to_owned()
         } else if is_modbus && bit && self.kind != Kind::Bool {
             "a coil or a discrete input is one bit: its `type` must be `bool`".to_owned()
         } else if is_modbus && matches!(self.kind, Kind::U24 | Kind::I24) {

@@ -1,7 +1,7 @@
 use super::sim::{Model, crc};
 use super::*;
 use crate::fault::FaultKind;
-use crate::port::Table;
+use crate::port::{Modbus, ModbusPort, PortError, Table};
 use crate::sim::{I2cBus, SerialPart, SharedPart};
 use crate::tests::rig::wire_at;
 use crate::value::Value;
@@ -155,19 +155,60 @@ registers:
 
 #[test]
 fn what_cannot_be_is_refused() {
-    for (text, modbus, expected) in [
-        ("scale: 0", false, "`scale` must be"),
-        ("table: input", false, "`table` is of Modbus"),
-        ("table: coil", true, "must be `bool`"),
-        ("type: u24", true, "16 bits"),
-        ("mask: 0", true, "`mask` must have bits"),
-        ("type: f32, mask: 1", true, "`mask` must have bits"),
-        ("min: 3, max: 2", true, "`min` must be below `max`"),
-        ("device_class: voltage", true, "needs a `unit`"),
+    let (modbus, byte, word) = (None, Some(Pointer::Byte), Some(Pointer::Word));
+    for (text, on, expected) in [
+        ("scale: 0", byte, "`scale` must be"),
+        ("table: input", byte, "`table` is of Modbus"),
+        ("table: coil", modbus, "must be `bool`"),
+        ("type: u24", modbus, "16 bits"),
+        ("mask: 0", modbus, "`mask` must have bits"),
+        ("type: f32, mask: 1", modbus, "`mask` must have bits"),
+        ("min: 3, max: 2", modbus, "`min` must be below `max`"),
+        ("device_class: voltage", modbus, "needs a `unit`"),
     ] {
-        let problem = register(text).problem(modbus);
+        let problem = register(text).problem(on);
         assert!(problem.as_ref().is_some_and(|problem| problem.contains(expected)), "{text}: {problem:?}");
     }
-    let beyond = Register { register: 0xFFFF, kind: Kind::U32, ..Register::default() };
-    assert!(beyond.problem(true).is_some() && beyond.problem(false).is_none());
+    assert_eq!(register("type: u24").problem(byte), None);
+    let last = Register { register: 0xFFFF, kind: Kind::U32, ..Register::default() };
+    assert!(last.problem(modbus).is_some() && last.problem(byte).is_some() && last.problem(word).is_none());
+}
+
+/// The last register is one as any other.
+#[test]
+fn the_last_register_is_read_and_written() {
+    let options = options("{ pointer: 2, registers: { a: { register: 0xFFFE }, b: { register: 0xFFFF } } }");
+    let mut model = Model::new(&options.registers, None, Pointer::Word);
+    model.stimulate("a", 3.0);
+    model.stimulate("b", 7.0);
+    let mut request = vec![1, 3, 0xFF, 0xFE, 0, 2];
+    request.extend(crc(&request).to_le_bytes());
+    let mut answer = Vec::new();
+    model.receive(&request, &mut answer);
+    assert_eq!(answer[3..7], [0, 3, 0, 7]);
+    let port = ModbusPort(Box::new(Counting));
+    let mut sensor = options.open(Wire::Modbus(port)).unwrap();
+    let mut out = Sample::new(2);
+    sensor.sample(&mut out).unwrap();
+    let values: Vec<_> = out.values().iter().map(|value| value.as_ref().unwrap().number().unwrap()).collect();
+    assert_eq!(values, [f64::from(0xFFFE), f64::from(0xFFFF)]);
+
+    // On I2C there are no words, and what has several may be in the last one.
+    let mut wide = Model::new(&Options::default().registers, None, Pointer::Word);
+    let last = Register { register: 0xFFFF, kind: Kind::U32, ..Register::default() };
+    wide.describe(&BTreeMap::from([("wide".to_owned(), last)]));
+    assert!(wide.stimulate("wide", 70_000.0));
+}
+
+/// A device whose registers hold their own addresses.
+struct Counting;
+
+impl Modbus for Counting {
+    fn read(&mut self, _: Table, address: u16, count: u16) -> Result<Vec<u16>, PortError> {
+        Ok((0..count).map(|index| address + index).collect())
+    }
+
+    fn write(&mut self, _: Table, _: u16, _: &[u16]) -> Result<(), PortError> {
+        Ok(())
+    }
 }

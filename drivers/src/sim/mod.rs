@@ -35,6 +35,11 @@ pub trait Part: Send {
         None
     }
 
+    /// The lines of text that it shows, or has taken.
+    fn texts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether it asks for attention, by its interrupt output; `None` if it has none.
     fn interrupt(&self) -> Option<bool> {
         None
@@ -92,6 +97,11 @@ pub trait SpiPart {
 
 /// A part on several lines, by the keys that they have in the configuration.
 pub trait LinesPart {
+    /// The levels that it gives its lines from the beginning, by their keys.
+    fn levels(&self) -> Vec<(&'static str, bool)> {
+        Vec::new()
+    }
+
     /// A line is driven to this level. Gives what the part does for it: the key of another line, its level, and how long
     /// from now. In the order of time.
     fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)>;
@@ -100,6 +110,10 @@ pub trait LinesPart {
 /// Connects a part to its lines. What it does later than now is on its lines at once, with the later time stamps: whoever
 /// listens goes by these.
 pub fn connect(part: &SharedPart, lines: &[(&'static str, Line)]) {
+    let levels = part.lock().lines().map(|part| part.levels()).unwrap_or_default();
+    for (key, high) in levels {
+        lines.iter().filter(|(other, _)| *other == key).for_each(|(_, line)| line.pull(high));
+    }
     for (key, line) in lines {
         let (key, part) = (*key, part.clone());
         let others: Vec<_> = lines.iter().filter(|(other, _)| *other != key).cloned().collect();
@@ -163,4 +177,19 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The bytes as transcripts show them, each after a space.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!(" {byte:02x}")).collect()
+}
+
+/// The smallest raw value of so many bits for which `reached` holds; it holds for all above. So a model finds what the
+/// formulas of its datasheet turn into a measurement.
+pub(crate) fn smallest(bits: u32, reached: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (0, (1 << bits) - 1);
+    while low < high {
+        let middle = u32::midpoint(low, high);
+        if reached(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }

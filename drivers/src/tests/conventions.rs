@@ -76,21 +76,24 @@ fn roles_attachments_and_channels_fit_together() {
                     driver.role == Role::Sensor
                 }
                 (Spec::Actuator(_), Attachment::OutputLine | Attachment::Pwm) => driver.role == Role::Actuator,
+                (Spec::Actuator(spec), Attachment::Serial) => driver.role == Role::Actuator && spec.serial().is_some(),
                 (Spec::Edge(spec), Attachment::Several(members)) => {
                     // Its lines come in this order.
                     let keys: Vec<_> = members.iter().map(|member| member.key).collect();
                     driver.role == Role::Sensor && keys == spec.lines() && members.iter().all(|member| member.required)
                 }
                 (Spec::Sensor(spec), Attachment::Several(members)) => {
-                    let listens = |member: &Member| spec.listens(member.key).is_some();
-                    driver.role == Role::Sensor
-                        && members.iter().all(|member| listens(member) == (member.at == Attachment::InputLine))
+                    driver.role == Role::Sensor && listens_to_inputs(members, |key| spec.listens(key).is_some())
+                }
+                (Spec::Actuator(spec), Attachment::Several(members)) => {
+                    driver.role == Role::Actuator
+                        && members.iter().any(|member| member.required)
+                        && listens_to_inputs(members, |key| spec.listens(key).is_some())
                 }
                 (Spec::Sensor(_) | Spec::Actuator(_), Attachment::Described | Attachment::Modbus) => true,
                 (Spec::Actuator(_) | Spec::Expander(_), Attachment::I2c { addresses }) => {
                     driver.role != Role::Sensor && addresses.is_sorted() && !addresses.is_empty()
                 }
-                (_, Attachment::Several(members)) => members.iter().any(|member| member.required),
                 _ => false,
             };
             assert!(fits, "{name}: its role, what it is made of and {attachment:?} do not fit together");
@@ -101,6 +104,11 @@ fn roles_attachments_and_channels_fit_together() {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(names.iter().all(|name| name.chars().all(good) && name != "time"), "{name}: {names:?}");
     }
+}
+
+/// Whether a part listens to those of its connections that are inputs, and to no others.
+fn listens_to_inputs(members: &[Member], listens: impl Fn(&str) -> bool) -> bool {
+    members.iter().all(|member| listens(member.key) == (member.at == Attachment::InputLine))
 }
 
 #[test]

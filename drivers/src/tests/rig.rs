@@ -1,7 +1,7 @@
 //! A part on a simulated bus, whatever the bus.
 
 use crate::port::{I2cPort, InputPort, OutputPort, SpiPort, Wire};
-use crate::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiSlot, connect};
+use crate::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiPart, SpiSlot, connect};
 use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
 use std::sync::Arc;
 
@@ -92,4 +92,25 @@ pub fn sample(spec: &dyn SensorSpec, sensor: &mut dyn Sensor) -> Result<Vec<f64>
         number
     });
     Ok(numbers.collect())
+}
+
+/// A part on SPI whose output is stuck at these bits.
+pub struct Stuck(pub u8);
+
+impl Part for Stuck {
+    fn stimulate(&mut self, _: &str, _: f64) -> bool {
+        false
+    }
+
+    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
+        Some(self)
+    }
+}
+
+impl SpiPart for Stuck {
+    fn select(&mut self) {}
+
+    fn exchange(&mut self, _: u8) -> u8 {
+        self.0
+    }
 }

@@ -129,6 +129,11 @@ fn actuators_do_what_they_are_told_and_nothing_before() {
             Control::Number { range, .. } => [*range.start(), *range.end()].map(Value::Number).to_vec(),
             Control::Level(_) => [100.0, 0.0, 33.3, 0.1].map(Value::Number).to_vec(),
             Control::Cover => [100.0, 0.0, 33.3, 0.1].map(Value::go).to_vec(),
+            Control::Text(_) => panic!("no line takes text"),
+            Control::Position { range, step, .. } => {
+                let (min, max) = range.into_inner();
+                vec![Value::rest(Some(min)), Value::go(max), Value::go(min), Value::go(min + step)]
+            }
         };
         for found in [false, true] {
             let mut outside = Outside::default();
@@ -175,6 +180,11 @@ fn actuators_refuse_what_they_cannot_be() {
             Control::Number { range, .. } => vec![Value::Switch(true), Value::Number(range.end() + 1.0)],
             Control::Level(_) => vec![Value::Switch(true), Value::Number(-1.0), Value::Number(100.1)],
             Control::Cover => vec![Value::Switch(true), Value::go(-1.0), Value::go(f64::NAN), Value::rest(Some(50.0))],
+            Control::Text(_) => panic!("no line takes text"),
+            Control::Position { range, .. } => {
+                let beyond = range.end() + 1.0;
+                vec![Value::Switch(true), Value::go(beyond), Value::go(f64::NAN), Value::rest(Some(beyond))]
+            }
         };
         for value in wrong.into_iter().chain([Value::Number(f64::NAN)]) {
             assert_eq!(actuator.apply(&value).unwrap_err().kind, FaultKind::Rejected, "{} {value}", driver.name);
@@ -199,6 +209,8 @@ fn actuators_tell_when_their_hardware_fails() {
         assert_eq!(actuator.apply(&off).unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
         assert_eq!(actuator.read().unwrap_err().kind.next(), Next::Reopen, "{}", driver.name);
         outside.set_broken(false);
-        assert_eq!(actuator.apply(&off).unwrap(), off, "{}", driver.name);
+        let state = actuator.apply(&off).unwrap();
+        // Where a motor stands is up to it.
+        assert!(state == off || (off == Value::STOP && !state.is_active()), "{}: {state}", driver.name);
     }
 }

@@ -1,6 +1,6 @@
 use super::sim::Model;
 use super::*;
-use crate::sim::{I2cFaults, SharedPart};
+use crate::sim::SharedPart;
 use crate::tests::rig::{Rig, sample};
 use embedded_hal::i2c::I2c;
 
@@ -262,27 +262,4 @@ fn a_laser_that_fails_is_a_fault() {
     let (rig, _) = rig(Model::with_status(2));
     let fault = sample(&options, &mut *options.open(rig.wire()).unwrap()).unwrap_err();
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Corrupt, "the laser failed its test (status 2)"));
-}
-
-#[test]
-fn gone_and_back() {
-    let (rig, _) = rig(Model::default());
-    let Rig::I2c(bus, address) = &rig else { unreachable!() };
-    let options = Options::default();
-    let mut sensor = options.open(rig.wire()).unwrap();
-    bus.set_faults(*address, I2cFaults { absent: true, ..I2cFaults::default() });
-    let fault = sample(&options, &mut *sensor).unwrap_err();
-    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Absent, "reading register 0x01: no acknowledge"));
-    bus.set_faults(*address, I2cFaults::default());
-    assert_eq!(sample(&options, &mut *sensor), Ok(vec![500.0]));
-}
-
-#[test]
-fn wrong_options_are_refused() {
-    for (text, expected) in
-        [("{ budget: 10 }", "expected one of 20, 33, 66, 100, 200"), ("{ range: long }", "unknown field `range`")]
-    {
-        let message = serde_yaml::from_str::<Options>(text).unwrap_err().to_string();
-        assert!(message.contains(expected), "{text}: {message}");
-    }
 }

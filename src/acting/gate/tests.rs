@@ -4,8 +4,8 @@ mod limits;
 
 use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
-use crate::acting::command::parse;
-use halyard_drivers::{Appearance, FaultKind};
+use crate::acting::command::{Takes, parse};
+use halyard_drivers::{Appearance, Characters, FaultKind, Texts};
 
 const OFF: Value = Value::Switch(false);
 
@@ -103,7 +103,14 @@ impl Bench {
 
     fn send_as(&mut self, actuator: &str, payload: &str, retained: bool) -> (&'static str, Option<Reason>) {
         let wall = self.wall();
-        self.gate.command(actuator, parse(payload.as_bytes(), wall), retained, 0, self.now, wall);
+        self.gate.command(
+            actuator,
+            parse(payload.as_bytes(), self.gate.takes(actuator), wall),
+            retained,
+            0,
+            self.now,
+            wall,
+        );
         self.settle();
         self.answers.pop().map(|(_, status, reason)| (status, reason)).expect("an answer")
     }
@@ -140,10 +147,44 @@ fn applies_and_answers() {
 #[test]
 fn answers_before_it_shows_the_state() {
     let mut bench = Bench::new(&[("pump", rules())]);
-    bench.gate.command("pump", parse(b"ON", bench.wall()), false, 1, bench.now, bench.wall());
+    bench.gate.command("pump", parse(b"ON", Takes::Words, bench.wall()), false, 1, bench.now, bench.wall());
     assert!(matches!(bench.gate.actions()[..], [Action::Write { .. }, Action::Note { .. }]));
     bench.gate.written("pump", Ok(Value::Switch(true)), bench.now);
     assert!(matches!(bench.gate.actions()[..], [Action::Answer { .. }, Action::State { .. }]));
+}
+
+/// A text is no word, whatever it is, and goes back to the one before after its time. It is never on.
+#[test]
+fn texts_are_what_they_are() {
+    let control = Control::Text(Texts { longest: 8, characters: Characters::Ascii });
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut bench = Bench::new(&[]);
+    let sign = Rules { safe: control.off(), control, max_on: Some(seconds(1)), ..rules() };
+    bench.gate.add("sign", sign, bench.now);
+    bench.gate.opened("sign", text(""), Before::default(), bench.now);
+    bench.settle();
+    for payload in ["ON", "TOGGLE", "7", "ON"] {
+        assert_eq!(bench.send("sign", payload), ("applied", None));
+    }
+    assert_eq!(
+        bench.log(),
+        [
+            "sign \"\" start",
+            "sign \"ON\" command",
+            "sign \"TOGGLE\" command",
+            "sign \"7\" command",
+            "sign \"ON\" command"
+        ]
+    );
+    assert_eq!(bench.send("sign", "too long!"), ("rejected", Some(Reason::OutOfRange)));
+    assert_eq!(bench.send("sign", "é"), ("rejected", Some(Reason::UnknownValue)));
+    assert_eq!(bench.send("sign", r#"{"value":"a\u001b"}"#), ("rejected", Some(Reason::UnknownValue)));
+    assert_eq!(bench.send("sign", r#"{"value":"HELLO","for":"2s"}"#), ("applied", None));
+    bench.pass(seconds(3));
+    assert_eq!(bench.log(), ["sign \"HELLO\" command", "sign \"ON\" command"]);
+    bench.gate.stop(bench.now);
+    bench.settle();
+    assert_eq!(bench.log(), ["sign OFF safety"], "nobody keeps it up to date any more");
 }
 
 #[test]
@@ -184,7 +225,14 @@ fn a_level_remembers_what_it_was() {
 
 /// Begins a command whose write ends at another state than was asked for, on its way to it.
 fn fade(bench: &mut Bench, command: &str, first: f64) -> bool {
-    bench.gate.command("lamp", parse(command.as_bytes(), bench.wall()), false, 0, bench.now, bench.wall());
+    bench.gate.command(
+        "lamp",
+        parse(command.as_bytes(), Takes::Words, bench.wall()),
+        false,
+        0,
+        bench.now,
+        bench.wall(),
+    );
     let actions = bench.gate.actions();
     let [Action::Write { at_once, .. }, ..] = actions[..] else { panic!("{actions:?}") };
     bench.gate.written("lamp", Ok(Value::Number(first)), bench.now);
@@ -265,7 +313,7 @@ fn drive(bench: &mut Bench, state: &Value) -> Vec<Value> {
 
 fn command(bench: &mut Bench, payload: &str) {
     let (now, wall) = (bench.now, bench.wall());
-    bench.gate.command("blind", parse(payload.as_bytes(), wall), false, 0, now, wall);
+    bench.gate.command("blind", parse(payload.as_bytes(), Takes::Words, wall), false, 0, now, wall);
 }
 
 #[test]
@@ -314,6 +362,39 @@ fn a_cover_that_is_left_stands_whatever_is_safe() {
     bench.gate.stop(now);
     assert_eq!(drive(&mut bench, &Value::rest(None)), [Value::STOP]);
     assert!(bench.gate.is_settled("blind"));
+}
+
+#[test]
+fn a_position_is_told_where_to_go_or_where_it_stands() {
+    let control = Control::Position { range: -10.0..=50.0, step: 0.1, unit: Some("mm") };
+    let vent = Rules { control, max_on: Some(seconds(10)), safe: Value::STOP, ..rules() };
+    let mut bench = Bench::new(&[("blind", vent), ("awning", Rules { interlock: vec!["blind".into()], ..rules() })]);
+    drive(&mut bench, &Value::rest(None));
+    for (payload, wanted) in [("-10", Value::go(-10.0)), ("STOP", Value::STOP)] {
+        command(&mut bench, payload);
+        assert_eq!(drive(&mut bench, &Value::rest(Some(-10.0))), [wanted], "{payload}");
+    }
+    for (payload, reason) in [
+        ("ON", Reason::UnknownValue),
+        ("OPEN", Reason::UnknownValue),
+        ("TOGGLE", Reason::UnknownValue),
+        ("50.1", Reason::OutOfRange),
+    ] {
+        assert_eq!(bench.send("blind", payload).1, Some(reason), "{payload}");
+    }
+    // What is restored moves nothing, and is in nobody's way.
+    let now = bench.now;
+    bench.gate.opened("blind", Value::rest(Some(20.0)), Before::default(), now);
+    assert_eq!(drive(&mut bench, &Value::rest(Some(20.0))), [Value::rest(Some(20.0))]);
+    assert_eq!(bench.send("awning", "ON"), ("applied", None));
+    assert_eq!(bench.send("awning", "OFF"), ("applied", None));
+    command(&mut bench, "30");
+    assert_eq!(drive(&mut bench, &Value::Position { at: Some(20.0), moves: true }), [Value::go(30.0)]);
+    assert_eq!(bench.send("awning", "ON"), ("rejected", Some(Reason::Interlock)));
+    bench.now += seconds(10);
+    let now = bench.now;
+    bench.gate.tick(now);
+    assert_eq!(drive(&mut bench, &Value::rest(Some(25.0))), [Value::STOP], "`max_on`");
 }
 
 #[test]
@@ -457,7 +538,7 @@ fn commands_queue_up_to_a_limit_while_a_write_is_under_way() {
     let mut bench = Bench::new(&[("pump", rules())]);
     let wall = bench.wall();
     for route in 0..=(u32::try_from(QUEUE).expect("small") + 1) {
-        bench.gate.command("pump", parse(b"TOGGLE", wall), false, route, bench.now, wall);
+        bench.gate.command("pump", parse(b"TOGGLE", Takes::Words, wall), false, route, bench.now, wall);
     }
     bench.settle();
     let busy: Vec<_> = bench.answers.iter().filter(|(_, _, reason)| *reason == Some(Reason::Busy)).collect();

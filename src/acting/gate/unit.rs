@@ -5,8 +5,10 @@ use super::seen::Seen;
 use super::{Before, By, Rules, Spell};
 use crate::acting::command::{Command, Reason, Wanted};
 use halyard_drivers::actuator::FULL;
+use halyard_drivers::text::Unfit;
 use halyard_drivers::{Control, Value};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How many commands of one actuator may wait while a write is under way.
@@ -156,19 +158,38 @@ impl<R> Unit<R> {
                 if range.contains(number) {
                     Ok(Value::Number(*number))
                 } else {
-                    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-                    let message = format!("{number} is outside of {} to {}{unit}", range.start(), range.end());
-                    Err((Reason::OutOfRange, message))
+                    Err(outside(*number, range, *unit))
                 }
             }
+            (Wanted::Value(Value::Text(text)), Control::Text(texts)) => match texts.check(text) {
+                Ok(()) => Ok(Value::Text(text.clone())),
+                Err(unfit @ Unfit::Long(_)) => Err((Reason::OutOfRange, texts.explain(unfit))),
+                Err(unfit @ Unfit::Character(_)) => Err((Reason::UnknownValue, texts.explain(unfit))),
+            },
+            // What it is left as: no command says so.
+            (Wanted::Value(Value::Switch(false)), Control::Text(_)) => Ok(Value::Switch(false)),
             (Wanted::Open, Control::Cover) => Ok(Value::go(FULL)),
             (Wanted::Close, Control::Cover) => Ok(Value::go(0.0)),
-            (Wanted::Stop | Wanted::Value(Value::Position { at: None, .. }), Control::Cover) => Ok(Value::STOP),
+            (
+                Wanted::Stop | Wanted::Value(Value::Position { at: None, .. }),
+                Control::Cover | Control::Position { .. },
+            ) => Ok(Value::STOP),
             (Wanted::Value(Value::Number(at) | Value::Position { at: Some(at), .. }), Control::Cover) => {
                 if (0.0..=FULL).contains(at) {
                     Ok(Value::go(*at))
                 } else {
                     Err((Reason::OutOfRange, format!("{at} is outside of 0 to {FULL} %")))
+                }
+            }
+            (
+                Wanted::Value(value @ (Value::Number(at) | Value::Position { at: Some(at), .. })),
+                Control::Position { range, unit, .. },
+            ) => {
+                match value {
+                    _ if !range.contains(at) => Err(outside(*at, range, *unit)),
+                    // Where it is said to be.
+                    Value::Position { moves: false, .. } => Ok(value.clone()),
+                    _ => Ok(Value::go(*at)),
                 }
             }
             (_, Control::Switch) => Err((Reason::UnknownValue, "this actuator knows ON, OFF and TOGGLE".into())),
@@ -178,6 +199,11 @@ impl<R> Unit<R> {
             }
             (_, Control::Cover) => {
                 let message = format!("this actuator knows OPEN, CLOSE, STOP and numbers from 0 to {FULL}");
+                Err((Reason::UnknownValue, message))
+            }
+            (_, Control::Text(_)) => Err((Reason::UnknownValue, "this actuator takes text".into())),
+            (_, Control::Position { range, .. }) => {
+                let message = format!("this actuator knows STOP and numbers from {} to {}", range.start(), range.end());
                 Err((Reason::UnknownValue, message))
             }
             (_, Control::Number { range, .. }) => {
@@ -333,4 +359,9 @@ pub(super) fn rough(time: Duration) -> String {
         return format!("{}ms", time.as_nanos().div_ceil(1_000_000));
     }
     format!("{}s", time.as_nanos().div_ceil(1_000_000_000))
+}
+
+fn outside(number: f64, range: &RangeInclusive<f64>, unit: Option<&str>) -> (Reason, String) {
+    let unit = unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+    (Reason::OutOfRange, format!("{number} is outside of {} to {}{unit}", range.start(), range.end()))
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::acting::Acting;
 use crate::acting::gate::Outcome;
 use crate::bus::{Loads, Simulated};
+use crate::config::{At, LineName};
 use crate::mqtt::{Incoming, Limits, Outbox, Topics};
 use crate::reporter::Reporter;
 use crate::testing;
@@ -9,7 +10,7 @@ use crate::watchdog::Watchdog;
 use bytes::Bytes;
 use halyard_drivers::port::Wire;
 use halyard_drivers::sim::Part;
-use halyard_drivers::{ActuatorSpec, Appearance, Control, FaultKind};
+use halyard_drivers::{ActuatorSpec, Appearance, Control, FaultKind, stepper, switch};
 use std::sync::{Mutex, mpsc};
 
 /// Takes until it is told to turn on.
@@ -59,11 +60,13 @@ fn failures(body: &Body) -> usize {
     body.news.iter().filter(failed).count()
 }
 
+fn reporter() -> Reporter {
+    Reporter::new(Outbox::new(Limits::default()), Topics::new("halyard", "greenhouse"), "test", Loads::default())
+}
+
 fn start(actuator: &ActuatorConfig) -> Acting {
     let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![actuator.clone()])));
-    let reporter =
-        Reporter::new(Outbox::new(Limits::default()), Topics::new("halyard", "greenhouse"), "test", Loads::default());
-    let acting = Acting::start(bus, reporter, &Watchdog::default(), Memory::load(None));
+    let acting = Acting::start(bus, reporter(), &Watchdog::default(), Memory::load(None));
     acting.add(actuator.clone());
     acting
 }
@@ -192,4 +195,92 @@ async fn what_takes_its_time_is_called_for_each_step() {
     until(&acting, |body| level(body) > Some(1.0)).await;
     acting.stop().await;
     assert_eq!((walker.0.lock().unwrap().at, level(&acting.shared.lock())), (0.0, Some(0.0)), "at once");
+}
+
+/// Pulses of a motor come from a thread of this machine: late where that is busy, but never early, all of them, and beside
+/// whatever else there is to do.
+#[tokio::test]
+async fn a_motor_makes_all_its_steps_and_none_too_early() {
+    const STEPS: u32 = 1_500;
+    const GOAL: &str = "1500";
+    const RATE: f64 = 1_000.0;
+    let name = |text: &str| LineName::Name(text.to_owned());
+    let (step, dir, pump) = (name("STEP"), name("DIR"), name("PUMP"));
+    let motor: stepper::Options =
+        serde_yaml::from_str(&format!("{{ max: {STEPS}, speed: {RATE}, acceleration: 1000000 }}")).unwrap();
+    let motor = ActuatorConfig {
+        at: At::Several(vec![("step", At::Line(step.clone())), ("dir", At::Line(dir))]),
+        ..testing::actuator("motor", Arc::new(motor))
+    };
+    let pump = ActuatorConfig { at: At::Line(pump), ..testing::actuator("pump", Arc::new(switch::Options::default())) };
+    let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![])));
+    let acting = Acting::start(bus.clone(), reporter(), &Watchdog::default(), Memory::load(None));
+    acting.add(motor);
+    acting.add(pump);
+    until(&acting, |body| ["motor", "pump"].iter().all(|id| body.gate.state(id).is_some())).await;
+    let pulses = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&pulses);
+    bus.line(&step).watch(move |edge| {
+        seen.lock().unwrap().extend(edge.high.then(Instant::now));
+        true
+    });
+
+    acting.command("motor", command("motor", GOAL));
+    let (mut on, start) = (false, Instant::now());
+    while acting.shared.lock().gate.state("motor").is_none_or(|state| state.number() != Some(f64::from(STEPS))) {
+        assert!(start.elapsed() < Duration::from_secs(60), "it does not get there");
+        on = !on;
+        acting.command("pump", command("pump", if on { "ON" } else { "OFF" }));
+        until(&acting, |body| body.gate.state("pump") == Some(&Value::Switch(on))).await;
+    }
+    let pulses = pulses.lock().unwrap();
+    let mut intervals: Vec<_> = pulses.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    intervals.sort_unstable();
+    let (shortest, longest) = (intervals[0], intervals[intervals.len() - 1]);
+    let mean = (pulses[pulses.len() - 1] - pulses[0]) / u32::try_from(intervals.len()).unwrap();
+    // What the page of the driver says of it was seen here.
+    println!(
+        "{RATE}/s: median {:?}, 99 % {:?}, longest {longest:?}, mean {mean:?}",
+        intervals[intervals.len() / 2],
+        intervals[intervals.len() * 99 / 100]
+    );
+    assert_eq!(pulses.len(), STEPS as usize);
+    assert!(shortest >= Duration::from_secs_f64(1.0 / RATE), "{shortest:?}");
+}
+
+#[tokio::test]
+async fn where_a_motor_is_left_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("actuators.json");
+    let motor: stepper::Options = serde_yaml::from_str("{ speed: 100, acceleration: 1000000 }").unwrap();
+    let lines = ["step", "dir"].map(|key| (key, At::Line(LineName::Name(key.to_owned()))));
+    let motor = ActuatorConfig {
+        at: At::Several(lines.to_vec()),
+        initial: Initial::Restore,
+        safe: Value::STOP,
+        ..testing::actuator("motor", Arc::new(motor))
+    };
+    let start = |spec| {
+        let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![])));
+        let acting = Acting::start(bus, reporter(), &Watchdog::default(), Memory::load(Some(file.clone())));
+        acting.add(ActuatorConfig { spec, ..motor.clone() });
+        acting
+    };
+    let acting = start(Arc::clone(&motor.spec));
+    until(&acting, |body| body.gate.state("motor") == Some(&Value::rest(Some(0.0)))).await;
+    acting.command("motor", command("motor", "1000"));
+    let moves = |body: &Body| body.gate.state("motor").is_some_and(Value::is_active);
+    until(&acting, moves).await;
+    acting.stop().await;
+    let left = acting.shared.lock().gate.state("motor").cloned().unwrap();
+    assert!(!left.is_active() && left.number() < Some(1000.0), "{left}");
+    let told = async {
+        while Memory::load(Some(file.clone())).recall("motor").and_then(|value| value.number()) != left.number() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    // Its next start. It does not go anywhere for that.
+    let acting = start(Arc::new(stepper::Options::default()));
+    until(&acting, |body| body.gate.state("motor") == Some(&left)).await;
 }

@@ -136,6 +136,49 @@ fn levels_are_what_they_look_like() {
 }
 
 #[test]
+fn texts_are_no_longer_than_home_assistant_s() {
+    let of = |longest| {
+        let texts = Texts { longest, characters: halyard_drivers::Characters::Utf8 };
+        let message = message(&config(vec![], vec![actuator("sign", Control::Text(texts))]), None);
+        assert_accepted(&message);
+        message["components"]["sign-state"].clone()
+    };
+    assert_eq!((&of(80)["platform"], &of(80)["max"]), (&json!("text"), &json!(80)));
+    assert_eq!(of(80)["value_template"], "{{ value_json.get('state') }}");
+    assert_eq!(of(1000)["max"], 255);
+    assert_eq!(of(1000)["value_template"], "{{ (value_json.get('state') or '')[:255] }}");
+}
+
+#[test]
+fn a_position_can_be_stopped() {
+    let control = Control::Position { range: -5.0..=120.0, step: 0.025, unit: Some("mm") };
+    let with = message(&config(vec![], vec![actuator("vent", control)]), None);
+    assert_accepted(&with);
+    let component = |key: &str| &with["components"][key];
+    assert_eq!((&component("vent-state")["platform"], &component("vent-state")["min"]), (&json!("number"), &json!(-5)));
+    assert_eq!(component("vent-state")["unit_of_measurement"], "mm");
+    let stop = component("vent-stop");
+    assert_eq!((&stop["platform"], &stop["payload_press"]), (&json!("button"), &json!("STOP")));
+    assert_eq!(stop["command_topic"], component("vent-state")["command_topic"]);
+    // What goes from the configuration goes from Home Assistant.
+    let old = serde_json::to_vec(&with).unwrap();
+    let new = message(&config(vec![], vec![]), None);
+    let gone = cleanup(&old, &new, &Topics::new("halyard", "greenhouse")).unwrap();
+    assert_eq!(
+        gone.payload["components"],
+        json!({ "vent-state": { "platform": "number" }, "vent-stop": { "platform": "button" } })
+    );
+}
+
+#[test]
+fn a_cover_that_goes_is_cleaned_up() {
+    let old = serde_json::to_vec(&message(&config(vec![], vec![actuator("blind", Control::Cover)]), None)).unwrap();
+    let new = message(&config(vec![], vec![]), None);
+    let gone = cleanup(&old, &new, &Topics::new("halyard", "greenhouse")).unwrap();
+    assert_eq!(gone.payload["components"], json!({ "blind-state": { "platform": "cover" } }));
+}
+
+#[test]
 fn a_fan_with_a_tachometer_has_a_speed() {
     let fan = |keys: &[&'static str]| ActuatorConfig {
         spec: Arc::new(halyard_drivers::fan::Options::default()),
@@ -185,7 +228,12 @@ fn every_driver_is_accepted() {
         };
         let message = message(&config, None);
         assert_accepted(&message);
-        assert!(!message["components"].as_object().unwrap().is_empty(), "{driver:?}");
+        let components = message["components"].as_object().unwrap();
+        assert!(!components.is_empty(), "{driver:?}");
+        for component in components.values() {
+            let platform = component["platform"].as_str().unwrap();
+            assert!(PLATFORMS.contains(&platform), "{driver:?}: {platform} would never be removed");
+        }
     }
 }
 

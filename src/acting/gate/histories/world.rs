@@ -3,7 +3,7 @@
 mod judge;
 
 use super::*;
-use crate::acting::command::parse;
+use crate::acting::command::{Takes, parse};
 use crate::acting::memory::Memory;
 use crate::acting::stamp::Stamp;
 use halyard_drivers::FaultKind;
@@ -352,7 +352,7 @@ impl World {
         let counts = payload != "OFF" && !payload.contains("\"OFF\"");
         self.sent.push(Sent { unit, at: self.now, counts, answers: 0 });
         self.outputs[unit].obeyed = self.now;
-        let command = parse(payload.as_bytes(), wall);
+        let command = parse(payload.as_bytes(), Takes::Words, wall);
         self.gate.command(IDS[unit], command, retained, self.sent.len() - 1, now, wall);
     }
 

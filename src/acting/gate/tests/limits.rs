@@ -34,7 +34,7 @@ fn rested() -> Bench {
 /// The message of the last refusal.
 fn refusal(bench: &mut Bench, payload: &str) -> String {
     let (now, wall) = (bench.now, bench.wall());
-    bench.gate.command("c", parse(payload.as_bytes(), wall), false, 0, now, wall);
+    bench.gate.command("c", parse(payload.as_bytes(), Takes::Words, wall), false, 0, now, wall);
     match bench.gate.actions().as_slice() {
         [Action::Answer { outcome, .. }] => outcome.message.clone().unwrap(),
         other => panic!("{other:?}"),
@@ -177,7 +177,7 @@ fn a_flood_does_not_hold_up_max_on() {
     bench.now += seconds(10);
     let (now, wall) = (bench.now, bench.wall());
     for route in 1..=3 {
-        bench.gate.command("pump", parse(b"ON", wall), false, route, now, wall);
+        bench.gate.command("pump", parse(b"ON", Takes::Words, wall), false, route, now, wall);
     }
     let begun = bench.gate.actions();
     assert!(matches!(begun[..], [Action::Write { value: Value::Switch(true), .. }]), "{begun:?}");
@@ -243,7 +243,7 @@ fn a_command_waits_for_a_partner_that_is_about_to_be_known() {
         bench.gate.add("valve", lock("pump"), now);
         bench.gate.opened("pump", OFF, Before::default(), now);
         bench.settle();
-        bench.gate.command("pump", parse(b"ON", bench.wall()), false, 7, now, bench.wall());
+        bench.gate.command("pump", parse(b"ON", Takes::Words, bench.wall()), false, 7, now, bench.wall());
         bench.settle();
         assert_eq!(bench.answers, [], "what the valve is will be known in a moment");
         bench

@@ -51,6 +51,8 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
             "set_position_topic",
             "optimistic",
         ],
+        "text" => &["command_topic", "command_template", "min", "max", "mode", "pattern", "optimistic"],
+        "button" => &["command_topic", "payload_press"],
         "device_tracker" => &["json_attributes_topic", "source_type"],
         other => panic!("unknown platform {other}"),
     }
@@ -155,8 +157,18 @@ pub fn assert_accepted(message: &Value) {
             assert_level(component, if platform == "light" { "brightness" } else { "percentage" });
             continue;
         }
+        if platform == "text" {
+            assert_text(component);
+            continue;
+        }
         if platform == "cover" {
             assert_cover(component);
+            continue;
+        }
+        if platform == "button" {
+            // It has no state.
+            assert!(component.get("state_topic").is_none() && component.get("value_template").is_none());
+            assert!(text("command_topic").ends_with("/set") && !text("payload_press").is_empty());
             continue;
         }
         let value = match platform {
@@ -233,6 +245,16 @@ fn assert_level(component: &Value, level: &str) {
     if level == "brightness" {
         assert_eq!((&component["brightness_scale"], text("on_command_type")), (&json!(100), "brightness"));
     }
+}
+
+/// A text. Home Assistant refuses a `max` beyond 255, the longest state that it has.
+fn assert_text(component: &Value) {
+    let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
+    assert_eq!(text("command_topic"), format!("{}/set", text("state_topic")));
+    assert!((1..=255).contains(&component["max"].as_u64().unwrap()));
+    assert!(text("value_template").contains("value_json.get('state')"));
+    assert_eq!(text("command_template"), r#"{"value": {{ value | tojson }}}"#);
+    assert_eq!(component["optimistic"], false);
 }
 
 /// A cover: its position is its state, and it is told on one topic where to go and to stop.

@@ -1,6 +1,6 @@
 //! The key `port`: where a serial port is.
 
-use super::model::At;
+use crate::config::model::At;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::{Content, Node, Placed, Problem};
 use std::path::{Component, Path};
