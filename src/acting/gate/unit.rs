@@ -238,8 +238,9 @@ impl<R> Unit<R> {
         }
         // What can be refused whatever the state will be, is refused now. TOGGLE has to wait for its turn.
         let value = if command.value == Wanted::Toggle { None } else { Some(self.resolve(&command.value)?) };
-        // What turns it off is never one too many.
-        let rate = self.rules.rate.filter(|_| value.is_none_or(|value| value.is_active()));
+        // What turns it off is never one too many. A text turns nothing off, but for the empty one.
+        let counts = |value: &Value| value.is_active() || matches!(value, Value::Text(text) if !text.is_empty());
+        let rate = self.rules.rate.filter(|_| value.as_ref().is_none_or(counts));
         if let Some(rate) = rate
             && let Some(wait) = self.taken.full(rate, now)
         {
