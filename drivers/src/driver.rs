@@ -119,3 +119,16 @@ impl fmt::Debug for Driver {
         f.write_str(self.name)
     }
 }
+
+/// The kinds of specs have no `Debug` of their own: that of every driver's options would be in the program, which shows none.
+macro_rules! nameless {
+    ($($spec:ident),*) => {
+        $(impl fmt::Debug for dyn $spec {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($spec))
+            }
+        })*
+    };
+}
+
+nameless!(SensorSpec, EdgeSpec, SerialSpec, ActuatorSpec, ExpanderSpec);

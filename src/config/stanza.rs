@@ -6,8 +6,8 @@ use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
 use halyard_drivers::options::{Content, Node, Problem, keys};
+use halyard_drivers::sort::sort_by;
 use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec, find};
-use std::collections::BTreeMap;
 
 /// A stanza, its keys sorted by who reads them.
 pub struct Stanza<'d> {
@@ -203,10 +203,11 @@ fn canonical(node: &Node) -> serde_json::Value {
         Content::Text(text) => text.clone().into(),
         Content::List(items) => items.iter().map(canonical).collect(),
         Content::Map(entries) => {
-            let sorted: BTreeMap<String, Value> = entries
+            let mut sorted: Vec<_> = entries
                 .iter()
                 .map(|(key, value)| (key.text().map_or_else(|| key.shown(), str::to_owned), canonical(value)))
                 .collect();
+            sort_by(&mut sorted, |(a, _), (b, _)| a <= b);
             sorted.into_iter().collect()
         }
     }
