@@ -1,5 +1,6 @@
 //! Driver for whatever prints lines with numbers on a serial port: development boards, scales, meters, weather stations.
 
+mod example;
 mod pattern;
 #[cfg(test)]
 mod tests;
