@@ -233,7 +233,7 @@ fn reference_pages_are_up_to_date() {
 
 /// With `UPDATE_REFERENCE=1` the list is written instead.
 #[test]
-fn schemas_are_up_to_date() {
+fn reference_schemas_are_up_to_date() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/options/schemas.txt");
     let schemas: String = DRIVERS.iter().map(|driver| format!("{} {}\n", driver.name, driver.schema())).collect();
     if std::env::var_os("UPDATE_REFERENCE").is_some_and(|value| value == "1") {
