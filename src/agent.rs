@@ -163,7 +163,7 @@ async fn work(
     }
     feeder.ready();
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(publish_health(agent.reporter.clone(), news));
+    crate::task::spawn(publish_health(agent.reporter.clone(), news));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -184,7 +184,7 @@ impl Agent {
         self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at), sensor.store);
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
+        let task = crate::task::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
         self.sensors.insert(id, Running { requests, cancel, task });
     }
 
