@@ -1,5 +1,5 @@
-//! Tells the linker which calls of the bundled MQTT library go through `src/mqtt/paho_fix.rs`, `paho_why.rs` and `paho_tls.rs`,
-//! and to write the addresses that the system has to fill in as short as it can read them.
+//! Tells the linker which calls of the bundled MQTT library go through `src/mqtt/paho_fix.rs`, `paho_why.rs` and `paho_tls.rs`, and
+//! to write the addresses that the system has to fill in as short as it can read them.
 
 fn main() {
     // Covers the binaries, tests, benches and examples of this package. GNU ld, gold, lld and mold know the option.

@@ -27,7 +27,6 @@ use crate::sim::Part;
 use buffer::Buffer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The driver's entry in the list.
@@ -196,8 +195,9 @@ fn resolve(
         (_, Some(raw)) => (raw, true),
         (Some(input), None) => (input, false),
         (None, None) => {
-            let known: BTreeSet<&str> = files.iter().filter_map(|file| channel_of(file)).collect();
-            let known: Vec<&str> = known.into_iter().collect();
+            let mut known: Vec<String> = files.iter().filter_map(|file| channel_of(file)).map(str::to_owned).collect();
+            known.sort();
+            known.dedup();
             let message = format!("{} has no {source}: it has {}", device.name, known.join(", "));
             return Err(Fault::wrong_chip(message));
         }

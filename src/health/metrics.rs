@@ -83,7 +83,7 @@ impl Health {
 
     /// A row for each entity that has such a value.
     fn each(&self, value: impl Fn(&super::Entity) -> Option<f64>) -> Vec<Row> {
-        let row = |(id, entity): (&String, &super::Entity)| Some((vec![("entity", id.clone())], value(entity)?));
+        let row = |(id, entity): &(String, super::Entity)| Some((vec![("entity", id.clone())], value(entity)?));
         self.entities.iter().filter_map(row).collect()
     }
 

@@ -26,8 +26,8 @@ pub struct Health {
     pub outbox: OutboxStatus,
     /// What went over the buses.
     pub buses: Vec<(String, Load)>,
-    /// The entities by their ids.
-    pub entities: BTreeMap<String, Entity>,
+    /// The entities and their ids.
+    pub entities: Vec<(String, Entity)>,
 }
 
 /// A sensor or an actuator.
@@ -92,7 +92,7 @@ impl Health {
                 "bytes": outbox.bytes,
             },
             "commands": self.commands(),
-            "faults": self.entities.values().map(|entity| entity.faults).sum::<u64>(),
+            "faults": self.entities.iter().map(|(_, entity)| entity.faults).sum::<u64>(),
             "buses": buses,
             "problems": problems,
         })
@@ -101,7 +101,7 @@ impl Health {
     /// The results of the commands of all actuators.
     fn commands(&self) -> Json {
         let (mut applied, mut failed, mut rejected) = (0, 0, BTreeMap::<&str, u64>::new());
-        for (result, count) in self.entities.values().flat_map(|entity| &entity.commands) {
+        for (result, count) in self.entities.iter().flat_map(|(_, entity)| &entity.commands) {
             match *result {
                 APPLIED => applied += count,
                 FAILED => failed += count,

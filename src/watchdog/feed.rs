@@ -24,7 +24,7 @@ impl Feeder {
     #[must_use]
     pub fn start(watchdog: Watchdog, outbox: Outbox, device: Option<Device>) -> Self {
         let (ready, stop) = (Arc::default(), CancellationToken::new());
-        let task = tokio::spawn(feed(watchdog, outbox, device, Arc::clone(&ready), stop.clone()));
+        let task = crate::task::spawn(feed(watchdog, outbox, device, Arc::clone(&ready), stop.clone()));
         Self { ready, stop, task }
     }
 

@@ -19,12 +19,10 @@ impl Model {
     /// A device that has these readings, by these names.
     #[must_use]
     pub fn new(channels: Inputs<Reading>) -> Self {
-        let files = channels
-            .iter()
-            .map(|(_, reading)| {
-                (reading.files().remove(0), reading.text(if reading.is_alarm() { 0.0 } else { AT_FIRST }))
-            })
-            .collect();
+        let mut files = BTreeMap::new();
+        for (_, reading) in channels.iter() {
+            files.insert(reading.files().remove(0), reading.text(if reading.is_alarm() { 0.0 } else { AT_FIRST }));
+        }
         let mut model = Self { folder: String::new(), channels, files };
         model.place(0, None);
         model

@@ -3,14 +3,13 @@
 use super::Pattern;
 use super::example::{Piece, example};
 use crate::sim::{Part, SerialPart};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The device.
 pub struct Model {
     pattern: Pattern,
     shape: Vec<Piece>,
-    values: BTreeMap<String, f64>,
+    values: Vec<(String, f64)>,
 }
 
 impl Model {
@@ -25,7 +24,11 @@ impl Model {
     fn line(&self, places: usize) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Value(name) => format!("{:.places$}", self.values.get(name).unwrap_or(&0.0)),
+            Piece::Value(name) => self
+                .values
+                .iter()
+                .find(|(channel, _)| channel == name)
+                .map_or_else(String::new, |(_, value)| format!("{value:.places$}")),
         };
         self.shape.iter().map(piece).collect()
     }
@@ -33,7 +36,8 @@ impl Model {
 
 impl Part for Model {
     fn stimulate(&mut self, channel: &str, value: f64) -> bool {
-        self.values.get_mut(channel).map(|known| *known = value).is_some()
+        let known = self.values.iter_mut().find(|(name, _)| name == channel);
+        known.map(|(_, known)| *known = value).is_some()
     }
 
     fn serial(&mut self) -> Option<&mut dyn SerialPart> {
