@@ -163,7 +163,7 @@ async fn work(
     }
     feeder.ready();
     info!("{}: {} sensors, {} actuators", agent.config.agent, agent.config.sensors.len(), agent.config.actuators.len());
-    tokio::spawn(publish_health(agent.reporter.clone(), news));
+    crate::task::spawn(publish_health(agent.reporter.clone(), news));
     let [terminate, interrupt] = &mut interrupts;
     while !agent.restart {
         tokio::select! {
@@ -184,7 +184,7 @@ impl Agent {
         self.reporter.add(&id, title(&id, sensor.driver.name, &sensor.at), sensor.store);
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
+        let task = crate::task::spawn(sensing::run(sensor, self.surroundings.clone(), inbox, cancel.clone()));
         self.sensors.insert(id, Running { requests, cancel, task });
     }
 
@@ -226,6 +226,8 @@ impl Agent {
     /// The contract's order: no new commands, workers stop, actuators to `safe`, the outbox is flushed, `offline`.
     async fn stop(mut self) {
         info!("stopping");
+        // It has as long as all the rest takes.
+        self.reporter.outbox().hurry();
         tell_systemd(sd_notify::NotifyState::Stopping);
         let sensors = std::mem::take(&mut self.sensors);
         sensors.values().for_each(|sensor| sensor.cancel.cancel());

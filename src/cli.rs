@@ -16,6 +16,7 @@ use crate::config::{Board, Config};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::filter::LevelFilter;
@@ -226,12 +227,19 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 /// Runs `work` to its end on a runtime of its own.
 fn wait<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let mut result = None;
+    run_to_end(&mut pin!(async { result = Some(work.await) }))?;
+    result.ok_or_else(|| Failure::new(code::FAILED, "the work has no end"))
+}
+
+/// Not for each type of work: a runtime's way through it is 5 kB of program.
+fn run_to_end(work: &mut (dyn Future<Output = ()> + Unpin)) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
-    let result = runtime.block_on(work);
+    runtime.block_on(work);
     // A driver that never returns must not keep the process.
     runtime.shutdown_background();
-    Ok(result)
+    Ok(())
 }
 
 fn span(text: &str) -> Result<Duration, String> {

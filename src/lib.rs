@@ -16,6 +16,7 @@ pub mod scan;
 pub mod sensing;
 pub mod simulation;
 pub mod store;
+mod task;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -8,7 +8,6 @@ use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiS
 use crate::sim::{Part, Pwm};
 use crate::text::Texts;
 use crate::value::Value;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -161,7 +160,7 @@ pub struct Shown {
 }
 
 /// A configured actuator.
-pub trait ActuatorSpec: fmt::Debug + Send + Sync {
+pub trait ActuatorSpec: Send + Sync {
     /// What can be asked of it.
     fn control(&self) -> Control;
 

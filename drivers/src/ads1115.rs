@@ -17,13 +17,13 @@ use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
-use crate::options::{Input, Inputs, read};
+use crate::options::{Input, Inputs, read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub static DRIVER: Driver = Driver {
   channels: { battery: a0, solar: a1 }
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options: Options = read(node, problems)?;
         options.scales.check(node, &options.channels.names(), problems);

@@ -10,13 +10,13 @@ mod tests;
 use crate::actuator::{Actuator, ActuatorSpec, Control, FULL};
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Problem, Span, read};
+use crate::options::{Problem, Span, read, shape};
 use crate::port::Wire;
 use crate::sim::{Part, clock};
 use crate::switch::{Active, Switch};
 use crate::value::Value;
 use embedded_hal::digital::StatefulOutputPin;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub static DRIVER: Driver = Driver {
   travel: 25s
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         match options.contradiction() {

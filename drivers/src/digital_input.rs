@@ -7,12 +7,12 @@ mod tests;
 use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
-use crate::options::{Span, read};
+use crate::options::{Span, read, shape};
 use crate::port::{InputSettings, Pull};
 use crate::sensor::Sample;
 use crate::value::Value;
 use presses::{Presses, Times};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub static DRIVER: Driver = Driver {
   device_class: door
 ",
     defaults: || Spec::Edge(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Edge(Arc::new(options))),
 };
 

@@ -20,14 +20,14 @@ pub use frame::Font;
 use crate::actuator::{Actuator, ActuatorSpec, Control, Shown};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Content, Node, Place, Problem, Span, read};
+use crate::options::{Content, Node, Place, Problem, Span, read, shape};
 use crate::port::Wire;
 use crate::sim::Part;
 use crate::text::{Characters, Texts};
 use crate::value::Value;
 use embedded_hal::i2c::I2c;
 use frame::{Frame, WIDTH, wrap};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub static DRIVER: Driver = Driver {
   refresh: 1s
 ",
     defaults: || Spec::Actuator(Arc::new(Settings::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|settings| Spec::Actuator(Arc::new(settings)) as Spec),
 };
 

@@ -4,7 +4,7 @@ use crate::actuator::ActuatorSpec;
 use crate::edge::EdgeSpec;
 use crate::expander::ExpanderSpec;
 use crate::identity::Identity;
-use crate::options::{Node, Problem};
+use crate::options::{Node, Problem, Shape};
 use crate::sensor::{SensorSpec, SerialSpec};
 use std::fmt;
 use std::sync::Arc;
@@ -107,8 +107,8 @@ pub struct Driver {
     pub example: &'static str,
     /// The part with its options left at their defaults.
     pub defaults: fn() -> Spec,
-    /// JSON Schema of the driver's own options.
-    pub schema: fn() -> schemars::Schema,
+    /// What the driver's own options are.
+    pub options: Shape,
     /// Reads the driver's own options: a map without the keys that are common to all. Every problem is reported at
     /// its place; `None` if there was one.
     pub parse: fn(&Node, &mut Vec<Problem>) -> Option<Spec>,
@@ -119,3 +119,16 @@ impl fmt::Debug for Driver {
         f.write_str(self.name)
     }
 }
+
+/// The kinds of specs have no `Debug` of their own: that of every driver's options would be in the program, which shows none.
+macro_rules! nameless {
+    ($($spec:ident),*) => {
+        $(impl fmt::Debug for dyn $spec {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($spec))
+            }
+        })*
+    };
+}
+
+nameless!(SensorSpec, EdgeSpec, SerialSpec, ActuatorSpec, ExpanderSpec);

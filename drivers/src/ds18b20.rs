@@ -17,11 +17,11 @@ use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, KernelClass, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::{KernelPort, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub static DRIVER: Driver = Driver {
   every: 10s
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

@@ -5,7 +5,6 @@ use crate::fault::Fault;
 use crate::port::InputSettings;
 use crate::sensor::Sample;
 use serde_json::Value as Json;
-use std::fmt;
 use std::time::SystemTime;
 
 /// A change of level on a line.
@@ -69,7 +68,7 @@ pub trait EdgeSensor: Send + Sync {
 }
 
 /// A configured edge sensor.
-pub trait EdgeSpec: fmt::Debug + Send + Sync {
+pub trait EdgeSpec: Send + Sync {
     /// What it tells.
     fn channels(&self) -> Vec<Channel>;
 

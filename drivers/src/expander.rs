@@ -3,7 +3,6 @@
 use crate::fault::Fault;
 use crate::port::{Pull, Wire};
 use crate::sim::Part;
-use std::fmt;
 
 /// What an expander has to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +73,7 @@ pub trait Expander: Send {
 }
 
 /// A configured expander: knows all about it but the hardware, and opens it as often as needed.
-pub trait ExpanderSpec: fmt::Debug + Send + Sync {
+pub trait ExpanderSpec: Send + Sync {
     /// What it has to give.
     fn offer(&self) -> Offer;
 

@@ -12,12 +12,12 @@ use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
-use crate::options::{Frequency, read};
+use crate::options::{Frequency, read, shape};
 use crate::port::{InputLine, InputPort, InputSettings, Pull, PwmOutput, Wire};
 use crate::pwm::{self, Percent, Pwm};
 use crate::sim::{Part, clock};
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ pub static DRIVER: Driver = Driver {
   safe_after: 30s
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         pwm::check(options.min, options.max, node, problems)?;

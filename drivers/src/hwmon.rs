@@ -15,12 +15,12 @@ use crate::channel::{Channel, Quantity, within};
 use crate::devices::{Class, Found};
 use crate::driver::{Attachment, Driver, KernelClass, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Inputs, read};
+use crate::options::{Inputs, read, shape};
 use crate::port::{KernelPort, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub static DRIVER: Driver = Driver {
   channels: { inside: temp1 }
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

@@ -20,12 +20,12 @@ use crate::channel::Channel;
 use crate::devices::{Class, Found};
 use crate::driver::{Attachment, Driver, KernelClass, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Frequency, Inputs, read};
+use crate::options::{Frequency, Inputs, read, shape};
 use crate::port::{KernelPort, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use buffer::Buffer;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub static DRIVER: Driver = Driver {
   channels: [temp, humidityrelative, pressure]
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

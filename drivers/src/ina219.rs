@@ -25,13 +25,13 @@ use crate::ina::{
     ADDRESSES, BUS, CALIBRATION, CONFIG, PART_CURRENT, POLLS, POWER_DOWN, Registers, SHUNT_AND_BUS_ONCE, channels, give,
 };
 use crate::options::limits::choice;
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub static DRIVER: Driver = Driver {
   shunt: 0.1
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

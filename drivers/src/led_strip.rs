@@ -15,13 +15,13 @@ use crate::actuator::{Actuator, ActuatorSpec, Appearance, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::light::luminance;
-use crate::options::{Problem, read};
+use crate::options::{Problem, read, shape};
 use crate::port::{SpiSettings, Wire};
 use crate::pwm::level;
 use crate::sim::Part;
 use crate::value::Value;
 use embedded_hal::spi::{self, SpiDevice};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub static DRIVER: Driver = Driver {
   colour: [255, 170, 90]
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         if !(1..=MOST).contains(&options.leds) {

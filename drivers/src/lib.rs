@@ -28,6 +28,7 @@ mod sensirion;
 pub mod sensor;
 pub mod serial;
 pub mod sim;
+pub mod sort;
 pub mod text;
 pub mod value;
 

@@ -10,12 +10,12 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::duty::{Duty, SAME, shown};
 use crate::fault::Fault;
 use crate::options::limits::limited;
-use crate::options::{Frequency, Span, read};
+use crate::options::{Frequency, Span, read, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::pwm::{self, Percent, level, level_of, part_of};
 use crate::sim::{Part, clock};
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub static DRIVER: Driver = Driver {
   initial: restore
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         pwm::check(options.min, options.max, node, problems)?;

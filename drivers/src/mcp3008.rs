@@ -16,12 +16,12 @@ use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::{choice, limited};
-use crate::options::{Input, Inputs, read};
+use crate::options::{Input, Inputs, read, shape};
 use crate::port::{SpiSettings, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::spi::{self, SpiDevice};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub static DRIVER: Driver = Driver {
   channels: { bed: 0, pot: 1 }
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options: Options = read(node, problems)?;
         options.scales.check(node, &options.channels.names(), problems);

@@ -15,12 +15,12 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::Wire;
 use crate::sim::Part;
 use crate::value::Value;
 use embedded_hal::i2c::I2c;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub static DRIVER: Driver = Driver {
   reference: 3.3
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Actuator(Arc::new(options))),
 };
 

@@ -12,12 +12,12 @@ pub mod sim;
 use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::SerialSettings;
 use crate::sensor::{Sample, SerialSensor, SerialSpec};
 use crate::serial::Frames;
 use crate::sim::Part;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub static DRIVER: Driver = Driver {
   every: 30s
 ",
     defaults: || Spec::Serial(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Serial(Arc::new(options))),
 };
 

@@ -13,12 +13,12 @@ pub mod sim;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::expander::{Expander, ExpanderSpec, Levels, Offer};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Frequency, read};
+use crate::options::{Frequency, read, shape};
 use crate::port::{Delay, Pull, Wire};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
-use schemars::{JsonSchema, Schema, SchemaGenerator, schema_for};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -40,7 +40,7 @@ pub static DRIVER: Driver = Driver {
   frequency: 200Hz
 ",
     defaults: || Spec::Expander(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Expander(Arc::new(options))),
 };
 

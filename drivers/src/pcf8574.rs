@@ -15,11 +15,11 @@ pub mod sim;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::expander::{Expander, ExpanderSpec, Levels, Offer};
 use crate::fault::{Fault, FaultKind};
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::{Pull, Wire};
 use crate::sim::Part;
 use embedded_hal::i2c::I2c;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub static DRIVER: Driver = Driver {
   address: 0x38
 ",
     defaults: || Spec::Expander(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Expander(Arc::new(options))),
 };
 

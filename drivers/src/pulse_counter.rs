@@ -11,11 +11,11 @@ use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 use crate::options::limits::limited;
-use crate::options::{Span, read};
+use crate::options::{Span, read, shape};
 use crate::port::{InputSettings, Pull};
 use crate::sensor::Sample;
 use rate::Rate;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub static DRIVER: Driver = Driver {
   every: 10s
 ",
     defaults: || Spec::Edge(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Edge(Arc::new(options))),
 };
 

@@ -8,11 +8,11 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::duty::{Duty, SAME, shown};
 use crate::fault::Fault;
 use crate::options::limits::limited;
-use crate::options::{Frequency, Node, Problem, read};
+use crate::options::{Frequency, Node, Problem, read, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::sim::Part;
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub static DRIVER: Driver = Driver {
   safe_after: 30s
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         check(options.min, options.max, node, problems)?;

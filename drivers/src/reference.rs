@@ -30,7 +30,7 @@ pub fn reference(driver: &Driver) -> String {
         Spec::Expander(spec) => page.offer(&spec.offer()),
     }
     page.line(format_args!("## Options\n"));
-    let schema = (driver.schema)().to_value();
+    let schema = driver.schema();
     page.options("", &schema, &schema);
     page.0.truncate(page.0.trim_end().len());
     page.0.push('\n');

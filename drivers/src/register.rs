@@ -9,13 +9,13 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::described::lasting;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Node, Problem, Span, read};
+use crate::options::{Node, Problem, Span, read, shape};
 use crate::port::{ModbusSettings, Parity, Table, Wire};
 use crate::registers::{Access, Kind, Line, Order, PointerBytes, Register, sim};
 use crate::serial::Baud;
 use crate::sim::Part;
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub static DRIVER: Driver = Driver {
   type: bool
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
 };
 

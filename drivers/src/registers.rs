@@ -17,12 +17,12 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::options::limits::choice;
 use crate::options::node::quote;
-use crate::options::{Content, Node, Problem, Span, read};
+use crate::options::{Content, Node, Problem, Span, read, shape};
 use crate::port::{ModbusSettings, Parity, SerialSettings, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::serial::Baud;
 use crate::sim::{Part, clock};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub static DRIVER: Driver = Driver {
     energy: { table: input, register: 0x0156, type: f32, unit: kWh, device_class: energy, min: 0, max: 1000000, every: 1m }
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|options| Spec::Sensor(Arc::new(options)) as Spec),
 };
 

@@ -11,10 +11,10 @@ use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::edge::{Edge, EdgeSensor, EdgeSpec, Emit, Play};
 use crate::fault::Fault;
 use crate::options::limits::choice;
-use crate::options::{Span, read};
+use crate::options::{Span, read, shape};
 use crate::port::{InputSettings, Pull};
 use crate::sensor::Sample;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,7 +38,7 @@ pub static DRIVER: Driver = Driver {
   range: [0, 100]
 ",
     defaults: || Spec::Edge(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Edge(Arc::new(options))),
 };
 

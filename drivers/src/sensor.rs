@@ -7,7 +7,6 @@ use crate::options::{Node, Problem};
 use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
-use std::fmt;
 use std::time::Duration;
 
 /// What one sampling gave: a value, or none, for each channel, in the order of the channels; or an event.
@@ -85,7 +84,7 @@ pub trait Sensor: Send {
 }
 
 /// A configured sensor: knows all about it but the hardware, and opens it as often as needed.
-pub trait SensorSpec: fmt::Debug + Send + Sync {
+pub trait SensorSpec: Send + Sync {
     /// What it measures.
     fn channels(&self) -> Vec<Channel>;
 
@@ -137,7 +136,7 @@ pub trait SerialSensor: Send {
 }
 
 /// A configured serial sensor.
-pub trait SerialSpec: fmt::Debug + Send + Sync {
+pub trait SerialSpec: Send + Sync {
     /// What it measures.
     fn channels(&self) -> Vec<Channel>;
 

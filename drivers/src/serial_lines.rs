@@ -1,5 +1,6 @@
 //! Driver for whatever prints lines with numbers on a serial port: development boards, scales, meters, weather stations.
 
+mod example;
 mod pattern;
 #[cfg(test)]
 mod tests;
@@ -14,12 +15,12 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::options::node::quote;
 use crate::options::read::{alternatives, nearest};
-use crate::options::{Node, Problem, Span, read};
+use crate::options::{Node, Problem, Span, read, shape};
 use crate::port::{Parity, SerialSettings};
 use crate::sensor::{Sample, SerialSensor, SerialSpec};
 use crate::serial::{Baud, Lines};
 use crate::sim::Part;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub static DRIVER: Driver = Driver {
     humidity: { unit: '%', device_class: humidity, min: 0, max: 100 }
 ",
     defaults: || Spec::Serial(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|options| Spec::Serial(Arc::new(options))),
 };
 

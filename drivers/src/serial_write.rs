@@ -13,13 +13,13 @@ pub mod sim;
 use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Node, Problem, read};
+use crate::options::{Node, Problem, read, shape};
 use crate::port::{Parity, SerialPort, SerialSettings, Wire};
 use crate::serial::Baud;
 use crate::sim::Part;
 use crate::text::{Characters, Texts};
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub static DRIVER: Driver = Driver {
   ending: cr
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
 };
 

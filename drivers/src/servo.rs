@@ -7,11 +7,11 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::{Frequency, Problem, Span, read};
+use crate::options::{Frequency, Problem, Span, read, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::sim::{Part, clock};
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub static DRIVER: Driver = Driver {
   initial: keep
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| {
         let options = read::<Options>(node, problems)?;
         match options.contradiction() {

@@ -13,7 +13,7 @@ use crate::described::lasting;
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::{Node, Problem, read};
+use crate::options::{Node, Problem, read, shape};
 use crate::port::{Delay, InputPort, InputSettings, OutputPort, Pull, Wire};
 use crate::sim::{Part, clock};
 use crate::switch::Active;
@@ -21,7 +21,7 @@ use crate::value::Value;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{OutputPin, PinState, StatefulOutputPin};
 use ramp::{Limits, Ramp};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub static DRIVER: Driver = Driver {
   rest: release
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
 };
 

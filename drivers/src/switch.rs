@@ -6,12 +6,12 @@ mod tests;
 use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::Wire;
 use crate::sim::Part;
 use crate::value::Value;
 use embedded_hal::digital::{PinState, StatefulOutputPin};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub static DRIVER: Driver = Driver {
   max_on: 10m
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Actuator(Arc::new(options))),
 };
 

@@ -13,12 +13,12 @@ pub mod sim;
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, KernelClass, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Input, Inputs, read};
+use crate::options::{Input, Inputs, read, shape};
 use crate::port::{KernelPort, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use crate::value::Value;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub static DRIVER: Driver = Driver {
   channels: [cpu_temperature, load_1, memory_used, disk_used, uptime]
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

@@ -8,13 +8,13 @@ use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::{Delay, InputLine, InputPort, InputSettings, OutputPort, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::OutputPin;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub static DRIVER: Driver = Driver {
     distance: [ { median: 5 } ]
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

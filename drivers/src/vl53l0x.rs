@@ -22,12 +22,12 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::identity::Identity;
 use crate::options::limits::choice;
-use crate::options::read;
+use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
 use embedded_hal::delay::DelayNs;
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::{TUNING, final_range_timeout, reference_spads};
 use std::ops::RangeInclusive;
@@ -49,7 +49,7 @@ pub static DRIVER: Driver = Driver {
   every: 5s
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
-    schema: || schema_for!(Options),
+    options: shape!(Options),
     parse: |node, problems| read::<Options>(node, problems).map(|options| Spec::Sensor(Arc::new(options))),
 };
 

@@ -25,8 +25,9 @@ pub fn serial(data: &[u8]) {
         let mut all = Vec::new();
         for bytes in rest.chunks(length) {
             sensor.receive(bytes, &mut |result| {
-                if let Ok(sample) = &result {
-                    check(&spec.channels(), sample);
+                // Ranges are checked for all that talk by themselves in one place, after this.
+                for number in result.iter().flat_map(Sample::values).flatten().filter_map(Value::number) {
+                    assert!(number.is_finite());
                 }
                 all.push(format!("{result:?}"));
             });

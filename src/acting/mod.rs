@@ -57,7 +57,7 @@ impl Acting {
             wake: Arc::default(),
         });
         let progress = watchdog.watch("actuators", ROUND * 10);
-        tokio::spawn(keep_time(Arc::downgrade(&shared), Arc::clone(&shared.wake), progress));
+        crate::task::spawn(keep_time(Arc::downgrade(&shared), Arc::clone(&shared.wake), progress));
         Self { shared }
     }
 

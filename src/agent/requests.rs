@@ -78,7 +78,7 @@ impl Agent {
             })
             .collect();
         let reporter = self.reporter.clone();
-        tokio::spawn(async move {
+        crate::task::spawn(async move {
             let (mut states, mut faults) = (Map::new(), Map::new());
             let limit = tokio::time::Instant::now() + READ;
             for (id, state) in waiting {

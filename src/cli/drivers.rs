@@ -64,7 +64,7 @@ fn as_json(driver: &Driver) -> Value {
         "role": match driver.role { Role::Sensor => "sensor", Role::Actuator => "actuator", Role::Expander => "expander" },
         "connected": driver.attachments.iter().map(|attachment| connection(*attachment)).collect::<Vec<_>>(),
         "addresses": addresses,
-        "options": (driver.schema)().to_value(),
+        "options": driver.schema(),
         "example": driver.example,
     });
     match (driver.defaults)() {

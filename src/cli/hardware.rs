@@ -232,10 +232,10 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let bus = open(&config)?;
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
-    let mut actuators: Vec<_> = config.actuators.iter().collect();
-    actuators.sort_by_key(|actuator| actuator.spec.control().left(&actuator.safe).is_active());
+    let is_active = |actuator: &&ActuatorConfig| actuator.spec.control().left(&actuator.safe).is_active();
+    let (last, first): (Vec<_>, Vec<_>) = config.actuators.iter().partition(is_active);
     let mut rest = longest_dead_time(config.actuators.iter());
-    for actuator in actuators {
+    for actuator in first.into_iter().chain(last) {
         let safe = actuator.spec.control().left(&actuator.safe);
         if safe.is_active() && !actuator.interlock.is_empty() {
             std::thread::sleep(std::mem::take(&mut rest));

@@ -74,7 +74,7 @@ async fn agent(
     let loads = Loads::default();
     let bus: Arc<dyn Bus> = if config.board == Board::Simulated {
         let simulated = Arc::new(Simulated::new(&config));
-        tokio::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
+        crate::task::spawn(simulation::run(Scene::new(&config, simulated.as_ref()), world.clone()));
         greet(&config);
         with_expanders(simulated, &config, loads.clone())
     } else {

@@ -29,6 +29,7 @@ pub use report::{Finding, Position, Report};
 pub use values::is_id;
 
 use halyard_drivers::options::Problem;
+use halyard_drivers::sort::sort_by;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -79,7 +80,7 @@ pub fn parse(text: &str, name: &str) -> Result<Config, Report> {
 
 fn report(name: &str, document: &Document<'_>, mut problems: Vec<Problem>) -> Report {
     // Places are numbered in the order of the file.
-    problems.sort_by_key(|problem| problem.place);
+    sort_by(&mut problems, |a, b| a.place <= b.place);
     let more = problems.len().saturating_sub(MOST_SHOWN);
     problems.truncate(MOST_SHOWN);
     let mut last = None;

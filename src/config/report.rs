@@ -1,5 +1,6 @@
 //! All that is wrong with a file.
 
+use halyard_drivers::sort::sort_by;
 use serde::Serialize;
 use std::fmt;
 
@@ -39,7 +40,7 @@ impl Report {
     /// A report of these.
     #[must_use]
     pub fn new(file: &str, mut findings: Vec<Finding>) -> Self {
-        findings.sort();
+        sort_by(&mut findings, |a, b| a <= b);
         findings.dedup();
         Self { file: file.to_owned(), findings }
     }

@@ -67,10 +67,10 @@ pub fn resolve(document: &Document<'_>, problems: &mut Vec<Problem>) -> Option<C
 impl Config {
     /// Whatever is on an expander has to be opened anew when that changes.
     fn follow_expanders(&mut self) {
-        let fingerprints: BTreeMap<_, _> =
-            self.expanders.iter().map(|expander| (expander.id.as_str(), expander.fingerprint.0.as_str())).collect();
-        let of =
-            |at: &At| at.expanders().into_iter().filter_map(|id| fingerprints.get(id)).copied().collect::<String>();
+        let fingerprint = |id: &str| {
+            self.expanders.iter().find(|expander| expander.id == id).map(|expander| expander.fingerprint.0.as_str())
+        };
+        let of = |at: &At| at.expanders().into_iter().filter_map(fingerprint).collect::<String>();
         for sensor in &mut self.sensors {
             sensor.fingerprint.0 += &of(&sensor.at);
         }

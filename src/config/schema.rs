@@ -3,12 +3,29 @@
 use super::actuator;
 use super::header;
 use super::place::{INTERRUPT, place_keys};
-use super::stanza::keys;
-use super::written;
-use crate::sensing::filter::Filter;
 use halyard_drivers::{Attachment, DRIVERS, Driver, KernelClass, Role, Spec};
-use schemars::{Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+/// The schemas of the agent's own types. A test writes them (`UPDATE_REFERENCE=1`): see
+/// [`Driver::schema`](halyard_drivers::Driver::schema).
+const PARTS: &str = include_str!("schema/parts.json");
+
+/// Schemas that the whole is made of.
+#[derive(Deserialize, Serialize)]
+struct Parts {
+    file: Value,
+    /// What all of a role have in common.
+    sensor: Map<String, Value>,
+    actuator: Map<String, Value>,
+    text_actuator: Map<String, Value>,
+    expander: Map<String, Value>,
+    filter: Value,
+    /// Places that are maps.
+    line_offset: Value,
+    pwm_channel: Value,
+    expander_pin: Value,
+}
 
 /// JSON Schema (draft 2020-12) of the file.
 ///
@@ -16,22 +33,13 @@ use serde_json::{Map, Value, json};
 /// left to `halyard check`.
 #[must_use]
 pub fn schema() -> Value {
-    let mut generator = SchemaGenerator::default();
-    let sensor = generator.root_schema_for::<written::Sensor>();
-    let driven = generator.root_schema_for::<written::Actuator>();
-    let takes_text = generator.root_schema_for::<written::TextActuator>();
-    let expander = generator.root_schema_for::<written::Expander>();
-    let filter = generator.subschema_for::<Filter>();
-    let places = Places {
-        line_offset: generator.subschema_for::<written::LineOffset>(),
-        pwm_channel: generator.subschema_for::<written::PwmChannel>(),
-        expander_pin: generator.subschema_for::<written::ExpanderPin>(),
-    };
-    let mut root = generator.root_schema_for::<written::File>().to_value();
-
+    let Ok(parts) = serde_json::from_str::<Parts>(PARTS) else { return Value::Null };
+    let mut root = parts.file.clone();
     let mut definitions = Map::new();
     // Each section and each of its drivers is a definition; the driver's name decides.
-    for (role, common) in [(Role::Sensor, &sensor), (Role::Actuator, &driven), (Role::Expander, &expander)] {
+    for (role, common) in
+        [(Role::Sensor, &parts.sensor), (Role::Actuator, &parts.actuator), (Role::Expander, &parts.expander)]
+    {
         let drivers = || DRIVERS.iter().copied().filter(move |driver| driver.role == role);
         let (section, name) = match role {
             Role::Sensor => ("sensors", "sensor"),
@@ -57,8 +65,8 @@ pub fn schema() -> Value {
         definitions.insert(name.to_owned(), stanza);
         for driver in drivers() {
             let own = own_schema(driver, &mut definitions);
-            let common = if actuator::takes_text(driver) { &takes_text } else { common };
-            let definition = stanza_schema(driver, common, own, &filter, &places);
+            let common = if actuator::takes_text(driver) { &parts.text_actuator } else { common };
+            let definition = stanza_schema(driver, common, own, &parts);
             definitions.insert(driver.name.to_owned(), definition);
         }
         if let Some(list) = root.pointer_mut(&format!("/properties/{section}")).and_then(Value::as_object_mut) {
@@ -116,7 +124,7 @@ fn elsewhere() -> Value {
 
 /// The schema of a driver's own options, its definitions moved to `definitions` under names of their own.
 fn own_schema(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
-    let mut own = (driver.schema)().to_value();
+    let mut own = driver.schema();
     rename(&mut own, driver.name);
     if let Some(Value::Object(more)) = own.as_object_mut().and_then(|own| own.shift_remove("$defs")) {
         definitions.extend(more.into_iter().map(|(name, schema)| (format!("{}.{name}", driver.name), schema)));
@@ -145,21 +153,17 @@ fn rename(schema: &mut Value, driver: &str) {
 }
 
 /// All keys of a stanza with this driver.
-fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, places: &Places) -> Value {
+fn stanza_schema(driver: &Driver, common: &Map<String, Value>, own: Value, parts: &Parts) -> Value {
     let mut properties = Map::new();
     let mut required = vec![json!("id"), json!("driver")];
     let is_told = matches!((driver.defaults)(), Spec::Edge(spec) if !spec.reports());
     properties.insert("driver".to_owned(), json!({ "const": driver.name, "description": driver.summary }));
-    for key in keys(common) {
-        // Edges are not asked for.
-        if !(key == "every" && is_told)
-            && let Some(property) = common.get("properties").and_then(|properties| properties.get(&key))
-        {
-            properties.insert(key, property.clone());
-        }
+    properties.extend(common.clone());
+    if is_told {
+        properties.shift_remove("every"); // edges are not asked for
     }
     for key in place_keys(driver) {
-        if let Some((property, needed)) = attachment(driver, key, places) {
+        if let Some((property, needed)) = attachment(driver, key, parts) {
             properties.insert(key.to_owned(), property);
             required.extend(needed.then(|| json!(key)));
         }
@@ -170,7 +174,7 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
             json!({
                 "description": "Filters of channels, in the order in which they apply.",
                 "type": ["object", "null"],
-                "additionalProperties": { "type": "array", "items": filter },
+                "additionalProperties": { "type": "array", "items": parts.filter },
             }),
         );
     }
@@ -204,14 +208,7 @@ fn stanza_schema(driver: &Driver, common: &Schema, own: Value, filter: &Schema, 
 /// A name without a slash, or a folder below `/sys`.
 const KERNEL_NAME: &str = "^([^/]+|/sys/.*[^/])$";
 
-/// Schemas of places that are maps.
-struct Places {
-    line_offset: Schema,
-    pwm_channel: Schema,
-    expander_pin: Schema,
-}
-
-impl Places {
+impl Parts {
     fn line(&self, description: &str) -> Value {
         let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
         json!({ "description": description, "anyOf": [name, self.line_offset, self.expander_pin] })
@@ -230,15 +227,15 @@ fn pin_number(description: &str) -> Value {
 }
 
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
-fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, bool)> {
+fn attachment(driver: &Driver, key: &str, parts: &Parts) -> Option<(Value, bool)> {
     let member = driver.attachments.iter().find_map(|attachment| match attachment {
         Attachment::Several(members) => members.iter().find(|member| member.key == key),
         _ => None,
     });
     if let Some(member) = member {
         let schema = match member.at {
-            Attachment::Pwm => places.pwm(&format!("The PWM channel: {}.", member.what)),
-            _ => places.line(&format!("The line: {}.", member.what)),
+            Attachment::Pwm => parts.pwm(&format!("The PWM channel: {}.", member.what)),
+            _ => parts.line(&format!("The line: {}.", member.what)),
         };
         return Some((schema, member.required));
     }
@@ -308,11 +305,11 @@ fn attachment(driver: &Driver, key: &str, places: &Places) -> Option<(Value, boo
         INTERRUPT => {
             let description = "The line of the board that the chip's interrupt is connected to. Changes of inputs are seen at \
                                once, with the time of the interrupt. Default: none, inputs are looked at every `poll`.";
-            (places.line(description), false)
+            (parts.line(description), false)
         }
-        "pwm" => (places.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
+        "pwm" => (parts.pwm("The PWM channel: its chip and number there, or a line that can give pulses."), true),
         // Or its pin.
-        _ => (places.line("The line: its name, or its chip and the offset there."), false),
+        _ => (parts.line("The line: its name, or its chip and the offset there."), false),
     })
 }
 
@@ -354,5 +351,43 @@ fn allow_elsewhere(schema: &mut Value) {
             text.extend(object.shift_remove(key).map(|value| (key.to_owned(), value)));
         }
         object.insert("anyOf".to_owned(), json!([text, reference]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::written;
+    use crate::sensing::filter::Filter;
+    use schemars::{JsonSchema, SchemaGenerator};
+
+    fn properties<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
+        let mut schema = generator.root_schema_for::<T>().to_value();
+        serde_json::from_value(schema["properties"].take()).unwrap()
+    }
+
+    /// With `UPDATE_REFERENCE=1` they are written instead.
+    #[test]
+    fn parts_are_up_to_date() {
+        let mut generator = SchemaGenerator::default();
+        let parts = Parts {
+            sensor: properties::<written::Sensor>(&mut generator),
+            actuator: properties::<written::Actuator>(&mut generator),
+            text_actuator: properties::<written::TextActuator>(&mut generator),
+            expander: properties::<written::Expander>(&mut generator),
+            filter: generator.subschema_for::<Filter>().to_value(),
+            line_offset: generator.subschema_for::<written::LineOffset>().to_value(),
+            pwm_channel: generator.subschema_for::<written::PwmChannel>().to_value(),
+            expander_pin: generator.subschema_for::<written::ExpanderPin>().to_value(),
+            // With the definitions of all others.
+            file: generator.root_schema_for::<written::File>().to_value(),
+        };
+        let parts = serde_json::to_string(&parts).unwrap();
+        if std::env::var_os("UPDATE_REFERENCE").is_some_and(|value| value == "1") {
+            let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/schema/parts.json");
+            std::fs::write(file, format!("{parts}\n")).unwrap();
+        } else {
+            assert!(PARTS.trim_end() == parts, "run the tests with UPDATE_REFERENCE=1");
+        }
     }
 }

@@ -5,10 +5,9 @@ use super::place::{PLACE_KEYS, place_keys, wants};
 use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
-use halyard_drivers::options::{Content, Node, Problem};
+use halyard_drivers::options::{Content, Node, Problem, keys};
+use halyard_drivers::sort::sort_by;
 use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec, find};
-use schemars::{Schema, schema_for};
-use std::collections::BTreeMap;
 
 /// A stanza, its keys sorted by who reads them.
 pub struct Stanza<'d> {
@@ -27,22 +26,12 @@ pub struct Stanza<'d> {
     meant: Vec<String>,
 }
 
-/// The keys of an object's schema.
-pub fn keys(schema: &Schema) -> Vec<String> {
-    let properties = schema.get("properties").and_then(|properties| properties.as_object());
-    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
-}
-
 /// The keys that all of a role have, besides `driver`.
-fn common_keys(role: Role) -> Vec<String> {
+fn common_keys(role: Role) -> Vec<&'static str> {
     match role {
-        Role::Sensor => {
-            let mut keys = keys(&schema_for!(written::Sensor));
-            keys.push("filters".to_owned());
-            keys
-        }
-        Role::Actuator => keys(&schema_for!(written::Actuator)),
-        Role::Expander => keys(&schema_for!(written::Expander)),
+        Role::Sensor => [keys::<written::Sensor>(), &["filters"]].concat(),
+        Role::Actuator => keys::<written::Actuator>().to_vec(),
+        Role::Expander => keys::<written::Expander>().to_vec(),
     }
 }
 
@@ -58,7 +47,7 @@ fn words(role: Role) -> (&'static str, &'static str) {
 /// Where a key is known, if not here.
 fn elsewhere(key: &str, role: Role) -> Option<Role> {
     let others = [Role::Sensor, Role::Actuator, Role::Expander].into_iter().filter(|other| *other != role);
-    others.into_iter().find(|other| common_keys(*other).iter().any(|common| common == key))
+    others.into_iter().find(|other| common_keys(*other).contains(&key))
 }
 
 impl<'d> Stanza<'d> {
@@ -72,25 +61,24 @@ impl<'d> Stanza<'d> {
             return None;
         };
         let driver = driver(node, role, problems);
-        let own_keys = driver.map(|driver| keys(&(driver.schema)())).unwrap_or_default();
+        let own_keys = driver.map(Driver::keys).unwrap_or_default();
         let place_keys = driver.map(place_keys).unwrap_or_default();
         let common_keys = common_keys(role);
         let (mut common, mut own, mut attachment, mut filters) = (Vec::new(), Vec::new(), Vec::new(), None);
         let mut meant = Vec::new();
         for (key, value) in entries {
-            let is_in = |keys: &[String]| key.text().is_some_and(|text| keys.iter().any(|key| key == text));
             let entry = || (key.clone(), value.clone());
             match key.text() {
                 None => problems.push(Problem::new(key.place, format!("a key must be text, not {}", key.kind()))),
                 Some("driver") => {}
                 Some("filters") if role == Role::Sensor => filters = Some(value),
                 Some(text) if place_keys.contains(&text) || PLACE_KEYS.contains(&text) => attachment.push(entry()),
-                Some(_) if is_in(&common_keys) => common.push(entry()),
-                Some(_) if is_in(&own_keys) => own.push(entry()),
+                Some(text) if common_keys.contains(&text) => common.push(entry()),
+                Some(text) if own_keys.contains(&text) => own.push(entry()),
                 Some(text) => {
                     // Without its driver, a key may be the driver's.
                     if let Some(driver) = driver {
-                        let (message, near) = unknown(text, driver, &common_keys, &own_keys);
+                        let (message, near) = unknown(text, driver, &common_keys, own_keys);
                         problems.push(Problem::new(key.place, message));
                         meant.extend(near);
                     }
@@ -188,20 +176,19 @@ fn driver(node: &Node, role: Role, problems: &mut Vec<Problem>) -> Option<&'stat
 
 /// What is said of a key that neither all of the role nor the driver have.
 /// Also the key that was probably meant.
-fn unknown(key: &str, driver: &Driver, common: &[String], own: &[String]) -> (String, Option<String>) {
+fn unknown(key: &str, driver: &Driver, common: &[&str], own: &[&str]) -> (String, Option<String>) {
     let role = driver.role;
     if let Some(other) = elsewhere(key, role) {
         let message = format!("unknown key `{key}`: {} have it, {} do not", words(other).1, words(role).1);
         return (message, None);
     }
     let here = place_keys(driver);
-    let all: Vec<&str> = own.iter().chain(common).map(String::as_str).chain(here).chain(["driver"]).collect();
+    let all: Vec<&str> = own.iter().chain(common).copied().chain(here).chain(["driver"]).collect();
     let near = nearest(key, all.iter().copied()).map(str::to_owned);
     if near.is_some() || own.is_empty() {
         return (unknown_key(key, &all), near);
     }
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    let own = alternatives(&own).replace(" or ", " and ");
+    let own = alternatives(own).replace(" or ", " and ");
     (format!("unknown key {}; {} has {own} of its own", quote(key), driver.name), None)
 }
 
@@ -216,10 +203,11 @@ fn canonical(node: &Node) -> serde_json::Value {
         Content::Text(text) => text.clone().into(),
         Content::List(items) => items.iter().map(canonical).collect(),
         Content::Map(entries) => {
-            let sorted: BTreeMap<String, Value> = entries
+            let mut sorted: Vec<_> = entries
                 .iter()
                 .map(|(key, value)| (key.text().map_or_else(|| key.shown(), str::to_owned), canonical(value)))
                 .collect();
+            sort_by(&mut sorted, |(a, _), (b, _)| a <= b);
             sorted.into_iter().collect()
         }
     }
@@ -233,10 +221,9 @@ mod tests {
     #[test]
     fn drivers_have_keys_of_their_own() {
         for driver in DRIVERS {
-            for key in keys(&(driver.schema)()) {
-                let key_is = |other: &&str| *other == key;
-                let taken = PLACE_KEYS.iter().any(key_is) || place_keys(driver).iter().any(key_is) || key == "driver";
-                assert!(!taken && !common_keys(driver.role).contains(&key), "{}: {key}", driver.name);
+            for key in driver.keys() {
+                let taken = PLACE_KEYS.contains(key) || place_keys(driver).contains(key) || *key == "driver";
+                assert!(!taken && !common_keys(driver.role).contains(key), "{}: {key}", driver.name);
             }
         }
     }

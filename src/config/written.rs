@@ -192,7 +192,7 @@ pub struct TextActuator {
     pub safe_after: Option<Placed<Span>>,
     /// Who has to be heard: without a message on this topic for this long, it gets `safe`. Default: nobody.
     pub control: Option<Control>,
-    /// How many commands it takes in a time; more are refused. Default: any number.
+    /// How many commands it takes in a time; more are refused, but for the empty text. Default: any number.
     pub rate: Option<Rate>,
 }
 

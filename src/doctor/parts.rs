@@ -84,11 +84,14 @@ fn judge(about: String, driver: &Driver, (bus, address): (u8, u8), who: &Who) ->
 /// Nobody answers there: perhaps the part is elsewhere.
 fn missing(config: &Config, buses: &dyn Bus, about: String, driver: &'static Driver, place: (u8, u8)) -> Finding {
     let (bus, address) = place;
-    let mut numbers = buses.i2c_buses();
-    numbers.sort_by_key(|number| *number != bus);
+    // The bus that it should be on comes first.
+    let (this, other): (Vec<u8>, Vec<u8>) = buses.i2c_buses().into_iter().partition(|number| *number == bus);
     let taken =
         |place: (u8, u8)| places(config).iter().any(|(_, _, at)| *at == At::I2c { bus: place.0, address: place.1 });
-    let others = numbers.into_iter().flat_map(|bus| scan::addresses(driver).iter().map(move |address| (bus, *address)));
+    let others = this
+        .into_iter()
+        .chain(other)
+        .flat_map(|bus| scan::addresses(driver).iter().map(move |address| (bus, *address)));
     let mut possible = None;
     for other in others.filter(|other| !taken(*other)) {
         let here = || format!("i2c-{}/{:#04x}", other.0, other.1);

@@ -36,7 +36,7 @@ impl Drop for Page {
 
 /// Serves the page as soon as it can. To be called in a runtime.
 pub fn serve(listen: SocketAddr, reporter: Reporter) -> Page {
-    Page(tokio::spawn(receive(listen, reporter)))
+    Page(crate::task::spawn(receive(listen, reporter)))
 }
 
 /// Nobody's pump shall stand still for want of a page: a port that is in use is tried on and on.
@@ -64,7 +64,7 @@ async fn receive(listen: SocketAddr, reporter: Reporter) {
         match listener.accept().await {
             Ok((visitor, _)) => {
                 let reporter = reporter.clone();
-                tokio::spawn(async move {
+                crate::task::spawn(async move {
                     let _seat = seat;
                     match timeout(PATIENCE, answer(visitor, &reporter)).await {
                         Ok(Ok(())) => {}

@@ -120,7 +120,7 @@ pub fn cleanup(old: &[u8], new: &Value, topics: &Topics) -> Option<Cleanup> {
         }
     }
     // Channels of one sensor share their topics.
-    retained.sort_unstable();
+    retained.sort();
     retained.dedup();
     removed.then_some(Cleanup { payload, retained })
 }

@@ -36,7 +36,7 @@ impl Line {
         }
         let Some((number, mut message)) = state.queue.next() else { return };
         if let Err(length) = self.grants.fit(&mut message) {
-            state.queue.refused(number);
+            state.refused(number);
             drop(state);
             let Grants { packet, .. } = self.grants;
             return warn!("the broker takes {packet} bytes at most: {length} for {} are not sent", message.topic);

@@ -181,6 +181,13 @@ impl Outbox {
         self.shared.lock().queue.forget(topic);
     }
 
+    /// From now on, what has to be on disk goes there at once.
+    pub fn hurry(&self) {
+        if let Some(shelf) = &self.shared.lock().shelf {
+            shelf.hurry();
+        }
+    }
+
     /// Brings to the disk what has to be there, when nothing is given any more. Waits for `limit` at most.
     pub async fn close(&self, limit: Duration) {
         let shelf = self.shared.lock().shelf.clone();

@@ -21,6 +21,7 @@ mod tests;
 use crate::bus::Bus;
 use embedded_hal::i2c::I2c;
 use halyard_drivers::port::{Delay, I2cPort, PortError};
+use halyard_drivers::sort::sort_by;
 use halyard_drivers::{Attachment, DRIVERS, Driver, FaultKind};
 use std::ops::RangeInclusive;
 
@@ -114,7 +115,7 @@ pub fn look(buses: &dyn Bus, bus: u8, address: u8, mode: Mode) -> Result<Option<
 /// The drivers whose part can be at `address`: the fewer addresses it can have, the earlier it comes.
 fn at(address: u8) -> Vec<&'static Driver> {
     let mut drivers: Vec<_> = DRIVERS.iter().copied().filter(|driver| addresses(driver).contains(&address)).collect();
-    drivers.sort_by_key(|driver| addresses(driver).len());
+    sort_by(&mut drivers, |a, b| addresses(a).len() <= addresses(b).len());
     drivers
 }
 

@@ -1,5 +1,6 @@
 //! Who is on the 1-Wire buses: the kernel has searched them already, so nothing is sent.
 
+use halyard_drivers::sort::sort_by;
 use std::path::Path;
 
 /// A device on a 1-Wire bus.
@@ -40,7 +41,7 @@ pub fn devices(root: &Path) -> Option<Vec<Device>> {
     let names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let bus = names.iter().any(|name| name.starts_with("w1_bus_master"));
     let mut devices: Vec<Device> = names.into_iter().filter_map(device).collect();
-    devices.sort_by(|a, b| a.id.cmp(&b.id));
+    sort_by(&mut devices, |a, b| a.id <= b.id);
     (bus || !devices.is_empty()).then_some(devices)
 }
 

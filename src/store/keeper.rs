@@ -70,7 +70,7 @@ impl Keeper {
             if let Some(want) = front.want.take() {
                 return Task::Give(want);
             }
-            let is_urgent = !front.journal.is_safe() || front.journal.bytes() >= FULL;
+            let is_urgent = front.is_hurried || !front.journal.is_safe() || front.journal.bytes() >= FULL;
             let sample = front.journal.since().map(|since| if is_urgent { since } else { since + BATCH });
             let note = front.done_since.map(|since| since + NOTE);
             let due = [sample, note].into_iter().flatten().min();

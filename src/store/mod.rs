@@ -29,7 +29,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Notify, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
 /// What a broker does not have after this time goes to the disk, with all that is younger.
 const BATCH: Duration = Duration::from_secs(10);
@@ -97,6 +97,8 @@ struct Front {
     done: HashSet<Number>,
     done_since: Option<Instant>,
     want: Option<Want>,
+    /// Nothing waits for a batch any more.
+    is_hurried: bool,
     is_ending: bool,
     ended: Option<oneshot::Receiver<()>>,
     /// Samples of this process have no lower number.
@@ -119,6 +121,7 @@ impl Shelf {
             done: HashSet::new(),
             done_since: None,
             want: None,
+            is_hurried: false,
             is_ending: false,
             ended: None,
             first: 0,
@@ -206,6 +209,12 @@ impl Shelf {
         }
     }
 
+    /// From now on all goes to the disk at once: the end is near, and a disk can be slow.
+    pub(crate) fn hurry(&self) {
+        self.shared.lock().is_hurried = true;
+        self.shared.changed.notify_one();
+    }
+
     /// Brings what is in the journal to the disk, and ends the thread. Waits for `limit` at most.
     pub async fn close(&self, limit: Duration) {
         let ended = {
@@ -214,9 +223,10 @@ impl Shelf {
             front.ended.take()
         };
         self.shared.changed.notify_one();
-        if let Some(ended) = ended {
-            // Either way there is nothing left to do: what is in the journal is in a file.
-            let _ = tokio::time::timeout(limit, ended).await;
+        if let Some(ended) = ended
+            && tokio::time::timeout(limit, ended).await.is_err()
+        {
+            warn!("the disk is slow: what no broker has of the last seconds may be lost when the power goes off");
         }
     }
 }

@@ -129,6 +129,17 @@ fn without_a_journal_all_goes_to_the_disk_at_once() {
 }
 
 #[test]
+fn before_the_end_nothing_waits_for_a_batch() {
+    let mut stand = Stand::start(folder(), true);
+    stand.keep(1, 10);
+    stand.shelf.hurry();
+    stand.until("all on disk", |_| stand.shelf.shared.lock().journal.len() == 0);
+    stand.keep(11, 12);
+    stand.until("all on disk", |_| stand.shelf.shared.lock().journal.len() == 0);
+    assert_eq!(stand.waiting(), (1..=12).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_broker_has_is_noted_on_disk() {
     let mut stand = Stand::start(folder(), false);
     let numbers = stand.keep(1, 10);

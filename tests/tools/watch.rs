@@ -4,6 +4,7 @@ use crate::support::broker::Broker;
 use crate::support::peer::Peer;
 use crate::support::program::command;
 use crate::support::wait_until;
+use crate::support::witness::retained;
 use serde_json::Value as Json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -197,6 +198,7 @@ fn a_line_of_json_for_each_message() {
     let Some(broker) = Broker::start("") else { return };
     let peer = Peer::connect(broker.address(), "agent");
     peer.publish("halyard/shed/pump", r#"{"state":"OFF"}"#, true);
+    wait_until("it is retained", || retained(&broker).contains_key("halyard/shed/pump"));
     let watch = Watch::piped(&broker, &["--json"]);
     watch.shows("\"OFF\"");
     peer.publish("halyard/shed/pump/availability", "online", false);

@@ -2,6 +2,7 @@
 
 use super::{CLASS, Fault, FaultKind, Found, KernelPort, Resolved};
 use crate::port::Stream;
+use crate::sort::sort_by;
 use std::time::Duration;
 
 /// Where timers are made that serve as triggers (iio_configfs.rst).
@@ -183,7 +184,7 @@ impl Layout {
                 on.push((port.number(&file("index"))?, element.to_owned(), format));
             }
         }
-        on.sort_by(|a, b| a.0.total_cmp(&b.0));
+        sort_by(&mut on, |a, b| a.0 <= b.0);
         Self::new(&on.into_iter().map(|(_, name, format)| (name, format)).collect::<Vec<_>>(), wanted)
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub mod node;
 pub mod placed;
 pub mod read;
+pub mod shape;
 pub mod types;
 
 pub use inputs::{Input, Inputs};
@@ -13,4 +14,6 @@ pub use limits::number;
 pub use node::{Content, Node, Place};
 pub use placed::{OneOrMany, Placed};
 pub use read::{Problem, read, read_rest};
+pub(crate) use shape::shape;
+pub use shape::{Shape, keys};
 pub use types::{Frequency, Span};

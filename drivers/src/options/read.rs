@@ -44,26 +44,32 @@ pub fn read<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) -> Op
 /// As [`read`], but gives what is right: entries with problems, which are reported, are left out. `None` if it cannot
 /// do without them.
 pub fn read_rest<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) -> Option<T> {
+    let mut value = None;
+    attempt(node, problems, &mut |tree| {
+        value = Some(de::Reader::new(tree).seeded(PhantomData::<T>)?);
+        Ok(())
+    });
+    value
+}
+
+/// Reads `node`, and what is left of it without each entry in turn that `read` finds wrong, until it finds nothing.
+fn attempt(node: &Node, problems: &mut Vec<Problem>, read: &mut dyn FnMut(&Node) -> Result<(), error::Error>) {
     let before = problems.len();
     let mut tree = Cow::Borrowed(node);
     let mut removed = Removed::default();
     for _ in 0..MOST_REMOVALS {
-        let error = match de::Reader::new(&tree).seeded(PhantomData::<T>) {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
+        let Err(error) = read(&tree) else { return };
         let place = error.place().unwrap_or(node.place);
         if !removed.explains(&error, place) {
             if problems.len() - before == MOST_PROBLEMS {
-                return None;
+                return;
             }
             problems.push(Problem::new(place, error.message()));
         }
         if !removed.remove(tree.to_mut(), place) {
-            return None;
+            return;
         }
     }
-    None
 }
 
 /// What was taken out of a tree: by the place of the list or map, the keys.

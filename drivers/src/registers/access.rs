@@ -3,6 +3,7 @@
 use super::table::{Kind, Register};
 use crate::fault::Fault;
 use crate::port::{I2cPort, ModbusPort, PortError, Table, Wire};
+use crate::sort::sort_by;
 use crate::value::Value;
 use embedded_hal::i2c::I2c;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -76,7 +77,8 @@ impl Access {
             return registers.iter().map(|register| self.read(register)).collect();
         };
         let mut order: Vec<usize> = (0..registers.len()).collect();
-        order.sort_by_key(|index| (registers[*index].table, registers[*index].register));
+        let place = |index: usize| (registers[index].table, registers[index].register);
+        sort_by(&mut order, |a, b| place(*a) <= place(*b));
         let mut raw = vec![0; registers.len()];
         let mut rest = order.as_slice();
         while let Some(first) = rest.first().map(|index| registers[*index]) {

@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::options::node::quote;
 use crate::sensor::Sample;
-use regex::{Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
@@ -31,15 +31,10 @@ impl Pattern {
         if text.len() > LONGEST {
             return Err(format!("a pattern has {LONGEST} bytes at most"));
         }
-        let regex = RegexBuilder::new(text).size_limit(LARGEST).dfa_size_limit(LARGEST).nest_limit(DEEPEST).build();
-        let regex = regex.map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "the pattern is too large: it repeats too much".to_owned(),
-            // The last line of several says what is wrong; those before show where.
-            error => {
-                let text = error.to_string();
-                let last = text.lines().last().unwrap_or_default();
-                format!("no regular expression: {}", last.trim_start_matches("error: "))
-            }
+        let regex = RegexBuilder::new(text).size_limit(LARGEST).nest_limit(DEEPEST).build();
+        let regex = regex.map_err(|error| match error.to_string() {
+            error if error.contains("size limit") => "the pattern is too large: it repeats too much".to_owned(),
+            error => format!("no regular expression: {error}"),
         })?;
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         if names.is_empty() {

@@ -55,7 +55,7 @@ fn the_first_line_and_long_lines_are_dropped() {
 #[test]
 fn wrong_patterns() {
     for (pattern, expected) in [
-        ("(?<a>", "no regular expression: unclosed group"),
+        ("(?<a>", "no regular expression: found open group without closing ')'"),
         ("[0-9]+", "the pattern has no named group, such as `(?<temperature>[-0-9.]+)`"),
         ("(?<Temp>.)", "a group's name has `a` to `z`, `0` to `9` and `_`, and is not `time`, unlike `Temp`"),
         ("(?<time>.)", "a group's name has `a` to `z`, `0` to `9` and `_`, and is not `time`, unlike `time`"),
@@ -93,6 +93,7 @@ fn the_model_prints_what_the_pattern_matches() {
         r"^T=(?<a>[-+0-9.]+) H=(?<b>[0-9]+)$",
         r"(?i)\bweight:?\s+(?<a>-?\d+(\.\d\d)?) kg( (?<b>\d+))?",
         r"x{3}(y|(?<a>\d+)),[^,]+,(?<b>\d{1,3})",
+        r"(?:[]a^-]|\b{start}\.)\x41\x{42}[[:alpha:]\]]{2,}(?P<a>\S+)\t(?<b>.+)$",
     ] {
         let options = options(pattern);
         let mut model = sim::Model::new(&options.pattern);

@@ -114,7 +114,7 @@ fn listens_to_inputs(members: &[Member], listens: impl Fn(&str) -> bool) -> bool
 #[test]
 fn every_option_is_described_and_has_a_default() {
     for driver in DRIVERS {
-        let schema = (driver.schema)().to_value();
+        let schema = driver.schema();
         assert_eq!(schema["additionalProperties"], false, "{}", driver.name);
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             assert!(property["description"].is_string(), "{}: {name} has no doc comment", driver.name);
@@ -180,7 +180,7 @@ fn examples_are_stanzas_of_their_driver() {
             };
             assert!(places.iter().all(|key| stanza.contains_key(*key)), "{}", driver.name);
         }
-        let schema = (driver.schema)().to_value();
+        let schema = driver.schema();
         for key in stanza.keys().map(|key| key.as_str().unwrap()) {
             let known = is_place(driver, key) || COMMON.contains(&key) || schema["properties"].get(key).is_some();
             assert!(known, "{}: {key} is neither common nor an option", driver.name);
@@ -229,6 +229,18 @@ fn reference_pages_are_up_to_date() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(expected.contains(&name), "docs/drivers/{name} is the page of no driver");
     }
+}
+
+/// With `UPDATE_REFERENCE=1` the list is written instead.
+#[test]
+fn reference_schemas_are_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/options/schemas.txt");
+    let schemas: String = DRIVERS.iter().map(|driver| format!("{} {}\n", driver.name, driver.schema())).collect();
+    if std::env::var_os("UPDATE_REFERENCE").is_some_and(|value| value == "1") {
+        std::fs::write(&file, &schemas).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == schemas, "{}: run the tests with UPDATE_REFERENCE=1", file.display());
 }
 
 #[test]

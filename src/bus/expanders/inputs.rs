@@ -46,7 +46,7 @@ fn subscribe(shared: &Arc<Shared>) -> broadcast::Receiver<Told> {
     }
     let (told, receiver) = broadcast::channel(KEPT);
     *watch = Some(Watch { told: told.clone() });
-    tokio::spawn(run(Arc::downgrade(shared), told));
+    crate::task::spawn(run(Arc::downgrade(shared), told));
     receiver
 }
 

@@ -231,10 +231,8 @@ fn unknown(name: &str, mut others: Vec<String>) -> String {
     let distance = |other: &String| strsim::damerau_levenshtein(&wanted, &plain(other));
     others.sort();
     others.dedup();
-    others.sort_by_key(distance);
-    let nearest = others.first().map_or(usize::MAX, distance);
-    let near: Vec<_> =
-        others.iter().take_while(|other| nearest <= 2 && distance(other) == nearest).map(String::as_str).collect();
+    let nearest = others.iter().map(distance).min().filter(|distance| *distance <= 2);
+    let near: Vec<_> = others.iter().filter(|other| Some(distance(other)) == nearest).map(String::as_str).collect();
     if near.is_empty() {
         format!("there is no line {name}")
     } else {

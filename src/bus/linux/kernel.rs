@@ -54,7 +54,7 @@ impl KernelFiles for Files {
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let mut names: Vec<_> =
             names.collect::<io::Result<_>>().map_err(|error| error_of(&error, "listing", folder))?;
-        names.sort_unstable();
+        names.sort();
         Ok(names)
     }
 

@@ -11,7 +11,7 @@ const KEPT: usize = 4096;
 /// A port with `part` on it, which lives until the port is dropped.
 pub(super) fn open(part: SharedPart) -> Box<dyn Serial> {
     let (port, end) = duplex(KEPT);
-    tokio::spawn(live(part, end));
+    crate::task::spawn(live(part, end));
     Box::new(port)
 }
 
@@ -50,7 +50,7 @@ async fn live(part: SharedPart, mut end: DuplexStream) {
 /// A line with several devices on it, each of which answers to its unit, as `find` gives it.
 pub(super) fn open_line(find: impl Fn(u8) -> Option<SharedPart> + Send + 'static) -> Box<dyn Serial> {
     let (port, mut end) = duplex(KEPT);
-    tokio::spawn(async move {
+    crate::task::spawn(async move {
         let mut bytes = [0; 256];
         // Until the port is closed. A request is written as a whole.
         while let Ok(length @ 1..) = end.read(&mut bytes).await {

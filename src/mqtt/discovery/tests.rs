@@ -239,7 +239,7 @@ fn every_driver_is_accepted() {
 
 /// The driver's own options in a stanza.
 fn own_options(driver: &Driver, stanza: &serde_yaml::Value) -> Node {
-    let schema = (driver.schema)().to_value();
+    let schema = driver.schema();
     let map = stanza.as_mapping().unwrap();
     let own = map.iter().filter(|(key, _)| schema["properties"].get(key.as_str().unwrap()).is_some());
     node(Content::Map(own.map(|(key, value)| (tree(key), tree(value))).collect()))

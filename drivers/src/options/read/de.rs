@@ -8,6 +8,7 @@ use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
+use std::borrow::Cow;
 
 /// More choices than this are not listed.
 const MOST_LISTED: usize = 12;
@@ -22,6 +23,8 @@ pub(super) struct Reader<'a> {
     key: bool,
 }
 
+/// What does not depend on the type that is read is here, and not in the functions of the deserializer: there is a copy of
+/// those for every type of an option.
 impl<'a> Reader<'a> {
     pub(super) fn new(node: &'a Node) -> Self {
         Self { node, name: None, entry: false, key: false }
@@ -33,63 +36,133 @@ impl<'a> Reader<'a> {
     }
 
     fn place<T>(self, result: Result<T, Error>) -> Result<T, Error> {
-        result.map_err(|error| error.at(self.node, self.name, self.entry, self.key))
+        result.map_err(|error| self.placed(error))
     }
 
-    fn fail<T>(self, error: Error) -> Result<T, Error> {
-        self.place(Err(error))
+    #[cold]
+    #[inline(never)]
+    fn placed(self, error: Error) -> Error {
+        error.at(self.node, self.name, self.entry, self.key)
     }
 
     /// An error of kind, unless the value is known to be wrong.
-    fn not<T>(self, expected: impl Into<String>) -> Result<T, Error> {
-        self.fail(match self.node.content {
+    #[cold]
+    fn not(self, expected: impl Into<String>) -> Error {
+        self.placed(match self.node.content {
             Content::Unknown => Error::known(),
             _ => Error::kind(expected),
         })
     }
 
-    fn integer<'de, V: Visitor<'de>>(self, visitor: V, lowest: i64, highest: i64) -> Result<V::Value, Error> {
+    /// An error of value.
+    #[cold]
+    fn value(self, expected: impl Into<String>) -> Error {
+        self.placed(Error::value(expected))
+    }
+
+    fn boolean(self) -> Result<bool, Error> {
+        match self.node.content {
+            Content::Bool(value) => Ok(value),
+            _ => Err(self.not("`true` or `false`")),
+        }
+    }
+
+    fn integer(self, lowest: i64, highest: i64) -> Result<i64, Error> {
         let expected = || match (lowest, highest) {
             (i64::MIN, i64::MAX) => "a whole number".to_owned(),
             (0, i64::MAX) => "a whole number, 0 or more".to_owned(),
             _ => format!("a whole number from {lowest} to {highest}"),
         };
         match self.node.content {
-            Content::Integer(number) if (lowest..=highest).contains(&number) => self.place(visitor.visit_i64(number)),
-            Content::Integer(_) | Content::Float(_) => self.fail(Error::value(expected())),
-            _ => self.not(expected()),
+            Content::Integer(number) if (lowest..=highest).contains(&number) => Ok(number),
+            Content::Integer(_) | Content::Float(_) => Err(self.value(expected())),
+            _ => Err(self.not(expected())),
         }
     }
 
-    fn string<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn float(self, expected: &dyn Expected) -> Result<f64, Error> {
+        match self.node.content {
+            // Beyond 2^53 the nearest float is what is meant by a number that need not be whole.
+            #[allow(clippy::cast_precision_loss)]
+            Content::Integer(number) => Ok(number as f64),
+            Content::Float(number) if number.is_finite() => Ok(number),
+            Content::Float(_) => Err(self.value("a finite number")),
+            _ => Err(self.not(wanted(expected, "a number"))),
+        }
+    }
+
+    fn text(self, expected: &dyn Expected) -> Result<&'a str, Error> {
         match &self.node.content {
-            Content::Text(text) => self.place(visitor.visit_str(text)),
-            _ => {
-                let expected = wanted(&visitor, "text");
-                let quotes = matches!(self.node.content, Content::Integer(_) | Content::Float(_) | Content::Bool(_));
-                self.not(expected).map_err(|error| if quotes { error.hint("put it in quotes") } else { error })
+            Content::Text(text) => Ok(text),
+            content => {
+                let quotes = matches!(content, Content::Integer(_) | Content::Float(_) | Content::Bool(_));
+                let error = self.not(wanted(expected, "text"));
+                Err(if quotes { error.hint("put it in quotes") } else { error })
             }
         }
     }
 
-    fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match &self.node.content {
-            Content::List(items) => self.place(visitor.visit_seq(Items { items: items.iter(), name: self.name })),
-            _ => self.not("a list"),
+    fn nothing(self) -> Result<(), Error> {
+        match self.node.content {
+            Content::Null => Ok(()),
+            _ => Err(self.not("nothing")),
         }
     }
 
-    fn map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn items(self) -> Result<Items<'a>, Error> {
         match &self.node.content {
-            Content::Map(entries) => self.place(visitor.visit_map(Entries { entries: entries.iter(), value: None })),
-            _ => self.not("a map of keys and values"),
+            Content::List(items) => Ok(Items { items: items.iter(), name: self.name }),
+            _ => Err(self.not("a list")),
+        }
+    }
+
+    fn some_items(self, count: usize) -> Result<Items<'a>, Error> {
+        match &self.node.content {
+            Content::List(items) if items.len() == count => self.items(),
+            Content::List(items) => Err(self.placed(Error::count(count, items.len()))),
+            _ => Err(self.not(format!("a list of {count}"))),
+        }
+    }
+
+    fn entries(self) -> Result<Entries<'a>, Error> {
+        match &self.node.content {
+            Content::Map(entries) => Ok(Entries { entries: entries.iter(), value: None }),
+            _ => Err(self.not("a map of keys and values")),
+        }
+    }
+
+    fn choice(self, variants: &'static [&'static str]) -> Result<Choice<'a>, Error> {
+        let expected = || {
+            if variants.len() > MOST_LISTED { "one of the known names".to_owned() } else { alternatives(variants) }
+        };
+        match &self.node.content {
+            Content::Text(text) => Ok(Choice { text: text.into(), name: self, value: None }),
+            Content::Map(entries) => match entries.as_slice() {
+                [(key, value)] => {
+                    let name = Self { node: key, key: true, ..self };
+                    let value = Self { node: value, name: key.text(), entry: false, key: false };
+                    Ok(Choice { text: name.text(&"a string")?.into(), name, value: Some(value) })
+                }
+                _ => Err(self.value(format!("one key alone: {}", expected()))),
+            },
+            // `oversampling: 4`, where the choices are 1, 2, 4, 8 and 16.
+            Content::Integer(number) => {
+                let number = number.to_string();
+                if variants.contains(&number.as_str()) {
+                    Ok(Choice { text: number.into(), name: self, value: None })
+                } else {
+                    Err(self.value(expected()))
+                }
+            }
+            Content::Float(_) | Content::Bool(_) => Err(self.value(expected())),
+            _ => Err(self.not(expected())),
         }
     }
 }
 
 /// What a visitor expects in its own words, or `usual` in the place of serde's words for plain types.
-fn wanted<'de, V: Visitor<'de>>(visitor: &V, usual: &str) -> String {
-    let expected = (visitor as &dyn Expected).to_string();
+fn wanted(expected: &dyn Expected, usual: &str) -> String {
+    let expected = expected.to_string();
     match expected.as_str() {
         "f32" | "f64" | "a string" | "a character" | "field identifier" | "variant identifier" => usual.to_owned(),
         _ => expected,
@@ -102,7 +175,8 @@ macro_rules! integers {
             // The tree has no whole numbers beyond an i64.
             let lowest = i64::try_from(<$type>::MIN).unwrap_or(i64::MIN);
             let highest = i64::try_from(<$type>::MAX).unwrap_or(i64::MAX);
-            self.integer(visitor, lowest, highest)
+            let number = self.integer(lowest, highest)?;
+            self.place(visitor.visit_i64(number))
         })*
     };
 }
@@ -120,29 +194,37 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     integers!(deserialize_i8 i8, deserialize_i16 i16, deserialize_i32 i32, deserialize_i64 i64, deserialize_i128 i128,
         deserialize_u8 u8, deserialize_u16 u16, deserialize_u32 u32, deserialize_u64 u64, deserialize_u128 u128);
-    same!(string: deserialize_str, deserialize_string, deserialize_char, deserialize_identifier, deserialize_bytes,
+    same!(deserialize_str: deserialize_string, deserialize_char, deserialize_identifier, deserialize_bytes,
         deserialize_byte_buf);
-    same!(list: deserialize_seq);
-    same!(map: deserialize_map);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match &self.node.content {
-            Content::Null => self.place(visitor.visit_unit()),
-            Content::Bool(value) => self.place(visitor.visit_bool(*value)),
-            Content::Integer(number) => self.place(visitor.visit_i64(*number)),
-            Content::Float(_) => self.deserialize_f64(visitor),
-            Content::Text(_) => self.string(visitor),
-            Content::List(_) => self.list(visitor),
-            Content::Map(_) => self.map(visitor),
-            Content::Unknown => self.fail(Error::known()),
-        }
+        self.place(match &self.node.content {
+            Content::Null => visitor.visit_unit(),
+            Content::Bool(value) => visitor.visit_bool(*value),
+            Content::Integer(number) => visitor.visit_i64(*number),
+            Content::Float(_) => return self.deserialize_f64(visitor),
+            Content::Text(text) => visitor.visit_str(text),
+            Content::List(_) => visitor.visit_seq(self.items()?),
+            Content::Map(_) => visitor.visit_map(self.entries()?),
+            Content::Unknown => Err(Error::known()),
+        })
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node.content {
-            Content::Bool(value) => self.place(visitor.visit_bool(value)),
-            _ => self.not("`true` or `false`"),
-        }
+        self.place(visitor.visit_bool(self.boolean()?))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let text = self.text(&visitor)?;
+        self.place(visitor.visit_str(text))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.place(visitor.visit_seq(self.items()?))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.place(visitor.visit_map(self.entries()?))
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -150,28 +232,20 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node.content {
-            // Beyond 2^53 the nearest float is what is meant by a number that need not be whole.
-            #[allow(clippy::cast_precision_loss)]
-            Content::Integer(number) => self.place(visitor.visit_f64(number as f64)),
-            Content::Float(number) if number.is_finite() => self.place(visitor.visit_f64(number)),
-            Content::Float(_) => self.fail(Error::value("a finite number")),
-            _ => self.not(wanted(&visitor, "a number")),
-        }
+        let number = self.float(&visitor)?;
+        self.place(visitor.visit_f64(number))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node.content {
-            Content::Null => self.place(visitor.visit_none()),
-            _ => self.place(visitor.visit_some(self)),
-        }
+        self.place(match self.node.content {
+            Content::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        })
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.node.content {
-            Content::Null => self.place(visitor.visit_unit()),
-            _ => self.not("nothing"),
-        }
+        self.nothing()?;
+        self.place(visitor.visit_unit())
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
@@ -182,7 +256,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         self.place(match name {
             PLACED => visitor.visit_seq(Parts { reader: self, given: 0 }),
             ONE_OR_MANY => match &self.node.content {
-                Content::List(_) => self.list(visitor),
+                Content::List(_) => visitor.visit_seq(self.items()?),
                 _ => visitor.visit_seq(Only(Some(self))),
             },
             _ => visitor.visit_newtype_struct(self),
@@ -190,11 +264,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
-        match &self.node.content {
-            Content::List(items) if items.len() == len => self.list(visitor),
-            Content::List(items) => self.fail(Error::count(len, items.len())),
-            _ => self.not(format!("a list of {len}")),
-        }
+        self.place(visitor.visit_seq(self.some_items(len)?))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -212,7 +282,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.map(visitor)
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -221,31 +291,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let expected = || {
-            if variants.len() > MOST_LISTED { "one of the known names".to_owned() } else { alternatives(variants) }
-        };
-        match &self.node.content {
-            Content::Text(_) => self.place(visitor.visit_enum(Choice { name: self, value: None })),
-            Content::Map(entries) => match entries.as_slice() {
-                [(key, value)] => {
-                    let name = Self { node: key, key: true, ..self };
-                    let value = Self { node: value, name: key.text(), entry: false, key: false };
-                    self.place(visitor.visit_enum(Choice { name, value: Some(value) }))
-                }
-                _ => self.fail(Error::value(format!("one key alone: {}", expected()))),
-            },
-            // `oversampling: 4`, where the choices are 1, 2, 4, 8 and 16.
-            Content::Integer(number) => {
-                let number = number.to_string();
-                if variants.contains(&number.as_str()) {
-                    self.place(visitor.visit_enum(StrDeserializer::new(&number)))
-                } else {
-                    self.fail(Error::value(expected()))
-                }
-            }
-            Content::Float(_) | Content::Bool(_) => self.fail(Error::value(expected())),
-            _ => self.not(expected()),
-        }
+        self.place(visitor.visit_enum(self.choice(variants)?))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -354,6 +400,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
 /// A choice, alone as a text, or as the only key of a map with its value.
 struct Choice<'a> {
+    text: Cow<'a, str>,
     name: Reader<'a>,
     value: Option<Reader<'a>>,
 }
@@ -363,7 +410,8 @@ impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
     type Variant = Chosen<'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Chosen<'a>), Error> {
-        Ok((self.name.seeded(seed)?, Chosen { name: self.name, value: self.value }))
+        let chosen = self.name.place(seed.deserialize(StrDeserializer::new(&self.text)))?;
+        Ok((chosen, Chosen { name: self.name, value: self.value }))
     }
 }
 
@@ -375,9 +423,10 @@ struct Chosen<'a> {
 
 impl<'a> Chosen<'a> {
     fn value(&self) -> Result<Reader<'a>, Error> {
-        let name = self.name.node.shown();
-        let message = format!("{name} needs a value");
-        self.value.ok_or_else(|| serde::de::Error::custom(message)).or_else(|error| self.name.fail(error))
+        self.value.ok_or_else(|| {
+            let message = format!("{} needs a value", self.name.node.shown());
+            self.name.placed(serde::de::Error::custom(message))
+        })
     }
 }
 
@@ -385,10 +434,7 @@ impl<'de> VariantAccess<'de> for Chosen<'_> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        match self.value {
-            Some(value) => serde::Deserialize::deserialize(value),
-            None => Ok(()),
-        }
+        self.value.map_or(Ok(()), Reader::nothing)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
@@ -400,6 +446,6 @@ impl<'de> VariantAccess<'de> for Chosen<'_> {
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        self.value()?.map(visitor)
+        self.value()?.deserialize_map(visitor)
     }
 }

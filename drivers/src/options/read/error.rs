@@ -10,10 +10,13 @@ const MOST_LISTED: usize = 8;
 
 /// Why a tree is not what was asked for. Has a place as soon as it passed the innermost node that it concerns.
 #[derive(Debug)]
-pub(super) struct Error {
+pub(super) struct Error(Box<Wrong>);
+
+#[derive(Debug)]
+struct Wrong {
     cause: Cause,
     hint: Option<&'static str>,
-    at: Option<Box<At>>,
+    at: Option<At>,
 }
 
 #[derive(Debug)]
@@ -60,8 +63,10 @@ struct At {
 }
 
 impl Error {
+    #[cold]
+    #[inline(never)]
     fn new(cause: Cause) -> Self {
-        Self { cause, hint: None, at: None }
+        Self(Box::new(Wrong { cause, hint: None, at: None }))
     }
 
     pub(super) fn known() -> Self {
@@ -81,19 +86,20 @@ impl Error {
     }
 
     /// Adds what may help.
-    pub(super) fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+    pub(super) fn hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
     }
 
     /// Says where it is, unless that is said already. `name` is the key whose value the node is.
     pub(super) fn at(mut self, node: &Node, name: Option<&str>, entry: bool, key: bool) -> Self {
-        if self.at.is_none() {
+        if self.0.at.is_none() {
             let subject = match name {
                 Some(name) if entry => format!("an entry of `{name}`"),
                 Some(name) => format!("`{name}`"),
                 None => "this".to_owned(),
             };
-            self.at = Some(Box::new(At {
+            self.0.at = Some(At {
                 place: node.place,
                 subject,
                 key,
@@ -102,32 +108,32 @@ impl Error {
                 shown: node.shown(),
                 hidden: node.has_origin(),
                 origin: node.origin.is_some(),
-            }));
+            });
         }
         self
     }
 
     pub(super) fn place(&self) -> Option<Place> {
-        self.at.as_ref().map(|at| at.place)
+        self.0.at.as_ref().map(|at| at.place)
     }
 
     pub(super) fn is_known(&self) -> bool {
-        matches!(self.cause, Cause::Known)
+        matches!(self.0.cause, Cause::Known)
     }
 
     /// The key that is missing, if that is what is wrong.
     pub(super) fn missing(&self) -> Option<&'static str> {
-        match self.cause {
+        match self.0.cause {
             Cause::Missing(key) => Some(key),
             _ => None,
         }
     }
 
     pub(super) fn message(&self) -> String {
-        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = self.at.as_deref() else {
+        let Some(At { subject, key, kind, text, shown, hidden, origin, .. }) = &self.0.at else {
             return "this cannot be read".to_owned();
         };
-        match &self.cause {
+        match &self.0.cause {
             Cause::Known => "see above".to_owned(),
             Cause::UnknownKey { key, known } => unknown_key(key, known),
             Cause::UnknownChoice { choice, known } if *key => unknown_key(choice, known),
@@ -145,7 +151,7 @@ impl Error {
             Cause::Missing(missing) => format!("missing key `{missing}`"),
             Cause::Kind { expected } => {
                 let found = if *origin { shown } else { *kind };
-                let hint = self.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = self.0.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 // The text helps to see what was taken for text; what is asked to be text may be a secret.
                 let found = if *text && !*origin { format!("the text {shown}") } else { found.to_owned() };
                 let subject = if *key { "a key" } else { subject };
