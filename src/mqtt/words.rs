@@ -32,6 +32,11 @@ pub(super) fn refusal(url: &str, error: &Error) -> String {
         error => noted.unwrap_or_else(|| match error {
             Error::TcpConnectTimeout => format!("no answer within {CONNECT_TIMEOUT:?}: is there an MQTT broker?"),
             Error::SocketError(_) => "the connection broke while it was made".to_owned(),
+            // So it is when a broker refuses our certificate, or the lack of one, before we have said anything.
+            Error::TcpTlsConnectFailure if url.starts_with("mqtts://") => {
+                "nobody accepts a connection there, or it hung up at once: does it want a certificate of ours?"
+                    .to_owned()
+            }
             Error::TcpTlsConnectFailure => "nobody accepts a connection there".to_owned(),
             Error::TcpConnectCompletionFailure => {
                 // With TLS 1.3 this is also how a broker refuses the certificate that it got, or the lack of one.
