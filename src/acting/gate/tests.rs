@@ -336,7 +336,7 @@ fn a_position_is_told_where_to_go_or_where_it_stands() {
     }
     // What is restored moves nothing, and is in nobody's way.
     let now = bench.now;
-    bench.gate.opened("blind", Value::rest(Some(20.0)), now);
+    bench.gate.opened("blind", Value::rest(Some(20.0)), Before::default(), now);
     assert_eq!(drive(&mut bench, &Value::rest(Some(20.0))), [Value::rest(Some(20.0))]);
     assert_eq!(bench.send("awning", "ON"), ("applied", None));
     assert_eq!(bench.send("awning", "OFF"), ("applied", None));
