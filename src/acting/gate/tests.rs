@@ -187,20 +187,6 @@ fn texts_are_what_they_are() {
     assert_eq!(bench.log(), ["sign OFF safety"], "nobody keeps it up to date any more");
 }
 
-/// They turn nothing off, so they count: all but the empty one.
-#[test]
-fn texts_have_a_rate() {
-    let control = Control::Text(Texts { longest: 8, characters: Characters::Ascii });
-    let rate = Some(Rate { limit: 1, per: seconds(10) });
-    let mut bench = Bench::new(&[]);
-    bench.gate.add("sign", Rules { safe: control.off(), control: control.clone(), rate, ..rules() }, bench.now);
-    bench.gate.opened("sign", control.off(), Before::default(), bench.now);
-    bench.settle();
-    assert_eq!(bench.send("sign", "one"), ("applied", None));
-    assert_eq!(bench.send("sign", "two"), ("rejected", Some(Reason::Busy)));
-    assert_eq!(bench.send("sign", r#"{"value":""}"#), ("applied", None));
-}
-
 #[test]
 fn numbers_have_a_range() {
     let control = Control::Number { range: 0.0..=100.0, step: 1.0, unit: Some("%") };
