@@ -155,6 +155,8 @@ impl World {
         let soon = Duration::from_millis(self.random.u64(0..100));
         let output = &mut self.outputs[unit];
         (output.open, output.opens, output.leaves) = (None, Some(self.now + soon), None);
+        // Commands are counted anew.
+        output.taken.clear();
         if unit == COMPRESSOR || unit == FAN {
             // From now on the controller is waited for.
             self.outputs[unit].obeyed = self.now;
