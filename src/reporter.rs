@@ -4,7 +4,7 @@
 use crate::acting::command::Reason;
 use crate::bus::Loads;
 use crate::config::Store;
-use crate::health::{self, APPLIED, Health, Problem};
+use crate::health::{self, APPLIED, Health, Problem, UNREAD};
 use crate::mqtt::{Outbox, Outgoing, Topics};
 use bytes::Bytes;
 use halyard_drivers::{Fault, Value};
@@ -110,6 +110,17 @@ impl Reporter {
     pub fn answered(&self, id: &str, reason: Option<Reason>) {
         if let Some(entity) = self.lock().get_mut(id) {
             *entity.health.commands.entry(reason.map_or(APPLIED, Reason::name)).or_default() += 1;
+        }
+    }
+
+    /// A command was dropped in a flood, without an answer.
+    pub fn unread(&self, id: &str) {
+        if let Some(entity) = self.lock().get_mut(id) {
+            let count = entity.health.commands.entry(UNREAD).or_default();
+            *count += 1;
+            if *count == 1 {
+                error!("{}: more commands than can be answered: those are dropped, and counted", entity.title);
+            }
         }
     }
 

@@ -56,8 +56,9 @@ const LONGEST: usize = 4096;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// A regular expression. Each named group, `(?<name>…)`, is a channel and must match a number. Lines that do not
-    /// match are passed over, as is the first line after the port was opened, which may lack its beginning.
+    /// A regular expression. Each named group, `(?<name>…)`, is a channel and must match a number. `\d`, `\w` and `\s` mean
+    /// ASCII. Lines that do not match are passed over, as is the first line after the port was opened, which may lack
+    /// its beginning.
     pub pattern: Pattern,
     /// What the channels are: a mapping from names of groups to what is known of each, `unit`, `device_class`,
     /// `state_class`, `precision` (decimal places), `min` and `max`. A number outside of these two is a fault.

@@ -2,6 +2,9 @@
 //!
 //! The pulses come from a thread of this machine, one by one: late at times, never early. Where the motor stands is the
 //! number of steps that were sent; a `home` switch is all that tells whether it took them.
+//!
+//! The chips' times rest on what others quote of the data sheets, which were not at hand: for the DRV8825 on published code
+//! that cites its table of timing requirements, for the A4988 and the TMC2209 on published code alone.
 
 mod ramp;
 mod sim;

@@ -62,15 +62,16 @@ impl Acting {
     }
 
     /// A command from the broker. May be called from any thread, callbacks too: it waits for nothing, refuses a flood, and
-    /// leaves it to others to tell. Of more than can be told, nothing is read.
+    /// leaves it to others to tell. What is more than can be told is counted, and not read.
     pub fn command(&self, actuator: &str, message: Incoming) {
         let (now, wall) = (Instant::now(), SystemTime::now());
-        if self.shared.lock().news.len() >= MOST_NEWS {
-            return;
-        }
         let route = message.response_topic.map(|topic| (topic, message.correlation));
         let _runtime = self.shared.runtime.enter();
         let mut body = self.shared.lock();
+        if body.news.len() >= MOST_NEWS {
+            drop(body);
+            return self.shared.reporter.unread(actuator);
+        }
         // Below the lock: at most 4 KiB.
         let command = command::parse(&message.payload, body.gate.takes(actuator), wall);
         if body.closed {

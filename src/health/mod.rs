@@ -39,7 +39,8 @@ pub struct Entity {
     pub problem: Option<Problem>,
     /// Faults since the start of the agent.
     pub faults: u64,
-    /// Results of commands since then, by [`outcome`](crate::acting::command::Reason::name) or [`APPLIED`].
+    /// Results of commands since then, by [`Reason::name`](crate::acting::command::Reason::name), [`APPLIED`]
+    /// or [`UNREAD`].
     pub commands: BTreeMap<&'static str, u64>,
     /// Its newest state.
     pub state: Option<Json>,
@@ -60,6 +61,8 @@ pub struct Problem {
 
 /// The result of a command that was carried out.
 pub const APPLIED: &str = "applied";
+/// The result of a command that was dropped in a flood.
+pub const UNREAD: &str = "unread";
 /// The reason of a command that was not refused, but failed.
 const FAILED: &str = "hardware";
 

@@ -80,6 +80,7 @@ impl Place {
     }
 
     /// The GPIO number of a line that is on the header of a Raspberry Pi.
+    #[cfg(feature = "rppal")]
     pub(in crate::bus) fn header_gpio(&self) -> Option<u8> {
         let number = u8::try_from(self.offset).ok().filter(|_| self.offset <= header::HIGHEST)?;
         Chip::from_path(&self.chip).is_ok_and(|chip| is_header(&chip)).then_some(number)
