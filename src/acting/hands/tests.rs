@@ -1,3 +1,4 @@
+use super::super::MOST_NEWS;
 use super::*;
 use crate::acting::Acting;
 use crate::acting::gate::Outcome;
@@ -105,6 +106,20 @@ async fn a_worker_that_takes_too_long_is_given_up_once_and_its_late_result_is_no
     let body = acting.shared.lock();
     assert!(body.gate.state("pump").is_none(), "a late ON is nobody's state");
     assert!(body.hands["pump"].driver.is_none(), "nor is its driver used again");
+}
+
+#[tokio::test]
+async fn what_is_more_than_can_be_told_is_counted() {
+    let actuator = testing::actuator("pump", Arc::new(switch::Options::default()));
+    let acting = start(&actuator);
+    let is_told = |body: &Body| body.news.is_empty() && !body.telling;
+    until(&acting, |body| is_told(body) && body.gate.state("pump") == Some(&Value::Switch(false))).await;
+    acting.shared.lock().telling = true; // and never comes back
+    for _ in 0..MOST_NEWS + 3 {
+        acting.command("pump", command("pump", "BLUE"));
+    }
+    assert_eq!(acting.shared.lock().news.len(), MOST_NEWS);
+    assert_eq!(acting.shared.reporter.health().json()["commands"]["rejected"]["unread"], 3);
 }
 
 /// Goes from step to step as long as it is let.
