@@ -369,7 +369,8 @@ impl Body {
                     }
                     Action::Note { actuator, active, since } => {
                         let keep = self.hands.get(&actuator).is_some_and(|hands| hands.config.outlasts());
-                        self.memory.note(&actuator, active, Stamp::now().at(since, now), keep);
+                        let present = if keep { Stamp::now() } else { Stamp::of_this_run() };
+                        self.memory.note(&actuator, active, present.at(since, now), keep);
                     }
                     Action::Answer { .. } => self.news.push_back(News::Gate(action)),
                 }

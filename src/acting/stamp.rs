@@ -22,13 +22,19 @@ impl Stamp {
     /// The present.
     #[must_use]
     pub fn now() -> Self {
+        Self { sure: is_synchronized(Path::new("/")), ..Self::of_this_run() }
+    }
+
+    /// The present for whoever asks before this run of the machine ends: nobody is asked whether the clock is right, which
+    /// takes its time.
+    #[must_use]
+    pub fn of_this_run() -> Self {
         static BOOT: OnceLock<String> = OnceLock::new();
         let boot = BOOT.get_or_init(|| {
             let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
             id.trim().to_owned()
         });
-        let sure = is_synchronized(Path::new("/"));
-        Self { boot: boot.clone(), uptime: uptime(), wall: SystemTime::now(), sure }
+        Self { boot: boot.clone(), uptime: uptime(), wall: SystemTime::now(), sure: false }
     }
 
     /// When `since` was, if this is when `now` is.
