@@ -4,6 +4,10 @@
 //! maker publishes no map of its registers, only a library (STSW-IMG005): what is written here, in which order, and what
 //! the result means is what that library does, as other drivers in use do it too. Names of registers are the library's.
 //!
+//! What others have recorded of it: two results, byte by byte, which are in the tests. Of the calibration, of the choice of
+//! detectors and of the time for the fine range none was found, in questions and answers, reports of faults, tests and logs of
+//! other drivers: there the tests rest on the library's arithmetic, done by hand.
+//!
 //! It is a driver of its own: the crate `vl53l0x` 1.0 looks for ends without waiting, overflows on bytes that cannot be,
 //! and gives a distance whether or not the part says that it is one.
 //!
@@ -310,8 +314,8 @@ fn millimetres(result: [u8; 12]) -> Result<f64, Fault> {
         11 => within(u16::from_be_bytes([result[10], result[11]]).into(), &DISTANCE_RANGE, "a distance in mm"),
         4 | 5 => none("too little light comes back"),
         6 | 9 => none("what comes back is from beyond its reach"),
-        7 | 8 => none("what comes back is too uncertain"),
-        10 => none("what comes back is from too near"),
+        7 => none("what comes back is too uncertain"),
+        8 | 10 => none("what comes back is from too near"),
         1 | 2 => Err(Fault::corrupt(format!("the laser failed its test (status {status})"))),
         3 => Err(Fault::corrupt("the detectors have no voltage (status 3)")),
         _ => Err(Fault::corrupt(format!("there is no measurement (status {status})"))),

@@ -33,6 +33,38 @@ fn reference_detectors_are_chosen_from_the_good_ones() {
     assert_eq!(reference_spads([0; 6], 0xFF), [0; 6]);
 }
 
+/// Section 3.2, reference registers: what they hold after a reset, and that this is enough for the part to be known.
+#[test]
+fn reference_registers_of_the_datasheet() {
+    let (rig, _) = rig(Model::default());
+    let Rig::I2c(bus, address) = &rig else { unreachable!() };
+    let mut found = [[0; 2]; 4];
+    for (register, found) in [0xC0, 0xC2, 0x51, 0x61].into_iter().zip(&mut found) {
+        bus.clone().write_read(*address, &[register], found).unwrap();
+    }
+    assert_eq!(found[0], [0xEE, 0xAA]);
+    assert_eq!(found[1][0], 0x10);
+    assert_eq!(found[2..], [[0x00, 0x99], [0x00, 0x00]], "words, the high byte first");
+    assert!(Options::default().open(rig.wire()).is_ok());
+}
+
+/// Results of real parts, as others published them: the twelve bytes from register 0x14 on.
+#[test]
+fn recorded_results() {
+    // github.com/goatchurchprime/jupyter_micropython_developer_notebooks, Sensor_Kennel/Lidar_VL53L0X.ipynb: status 11, "accurate
+    // when this is 11". Its author has 41.0 mm a moment later: without the library's settings a part counts in quarters.
+    let near = [0x5E, 0x06, 0x2B, 0x00, 0xFF, 0xFF, 0x0B, 0x18, 0x00, 0x06, 0x00, 0xA5];
+    assert_eq!(millimetres(near), Ok(165.0));
+    assert!(TUNING.contains(&(0x09, 0x00)), "ours counts whole ones: SYSTEM_RANGE_CONFIG");
+
+    // A MicroPython script for the K210 that reads the part as it is after a reset, and prints of these bytes "ambient count 8,
+    // signal count 139, distance 20". The library takes status 8 for a target below its least distance, which 20 mm is.
+    let too_near = [0x41, 0x06, 0xB9, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00, 0x8B, 0x00, 0x14];
+    let fault = millimetres(too_near).unwrap_err();
+    let expected = "no target: what comes back is from too near (status 8)";
+    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::NotReady, expected));
+}
+
 /// The library's device errors: 11 is a measurement, all others are not.
 #[test]
 fn what_the_status_says() {
