@@ -17,7 +17,7 @@ use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
-use crate::options::{Input, Inputs, read, shape};
+use crate::options::{Input, Inputs, Report, read_checked, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
@@ -48,9 +48,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Sensor(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options: Options = read(node, problems)?;
-        options.scales.check(node, &options.channels.names(), problems);
-        Some(Spec::Sensor(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Sensor(Arc::new(options)))
     },
 };
 
@@ -338,6 +336,12 @@ impl<I: I2c + Send, D: DelayNs + Send> Sensor for Ads1115<I, D> {
             out.number(index, self.options.scales.value(name, volts)?);
         }
         Ok(())
+    }
+}
+
+impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        self.scales.check(&self.channels.names(), report);
     }
 }
 

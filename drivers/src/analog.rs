@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::options::limits::limited;
 use crate::options::node::quote;
 use crate::options::read::{alternatives, nearest};
-use crate::options::{Node, Problem};
+use crate::options::{Node, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -147,18 +147,18 @@ impl Scales {
         self.0.get(name).map_or(value, |scale| scale.volts(value))
     }
 
-    /// Reports what is wrong with the scales of `node`, a part's options, whose channels have these names.
-    pub fn check(&self, node: &Node, names: &[&str], problems: &mut Vec<Problem>) {
-        for (key, value) in node.get("scales").and_then(Node::entries).unwrap_or_default() {
+    /// Reports what is wrong with the scales of a part whose channels have these names.
+    pub fn check(&self, names: &[&str], report: &mut Report) {
+        for (key, value) in report.node.get("scales").and_then(Node::entries).unwrap_or_default() {
             let Some(name) = key.text() else { continue };
             if !names.contains(&name) {
                 let hint = match nearest(name, names.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("there is {}", alternatives(names).replace(" or ", " and ")),
                 };
-                problems.push(Problem::new(key.place, format!("there is no channel {}; {hint}", quote(name))));
+                report.push(key.place, format!("there is no channel {}; {hint}", quote(name)));
             } else if let Some(message) = self.0.get(name).and_then(Scale::problem) {
-                problems.push(Problem::new(value.place, message));
+                report.push(value.place, message);
             }
         }
     }

@@ -10,7 +10,7 @@ mod tests;
 use crate::actuator::{Actuator, ActuatorSpec, Control, FULL};
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Problem, Span, read, shape};
+use crate::options::{Report, Span, read_checked, shape};
 use crate::port::Wire;
 use crate::sim::{Part, clock};
 use crate::switch::{Active, Switch};
@@ -43,14 +43,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        match options.contradiction() {
-            None => Some(Spec::Actuator(Arc::new(options))),
-            Some((key, message)) => {
-                problems.push(Problem::new(node.get(key).unwrap_or(node).place, message));
-                None
-            }
-        }
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -90,16 +83,16 @@ impl Default for Options {
 }
 
 impl Options {
-    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+    fn contradictions(&self, report: &mut Report) {
         let wrong = |span: Span| span.0.is_zero() || span.0 > LONGEST_TRAVEL;
         if wrong(self.travel) {
-            Some(("travel", "`travel` must be more than 0, and at most 10m"))
-        } else if self.travel_down.is_some_and(wrong) {
-            Some(("travel_down", "`travel_down` must be more than 0, and at most 10m"))
-        } else if self.pause.0 > LONGEST_PAUSE {
-            Some(("pause", "`pause` must be at most 10s"))
-        } else {
-            None
+            report.at(&["travel"], "`travel` must be more than 0, and at most 10m");
+        }
+        if self.travel_down.is_some_and(wrong) {
+            report.at(&["travel_down"], "`travel_down` must be more than 0, and at most 10m");
+        }
+        if self.pause.0 > LONGEST_PAUSE {
+            report.at(&["pause"], "`pause` must be at most 10s");
         }
     }
 

@@ -20,7 +20,7 @@ pub use frame::Font;
 use crate::actuator::{Actuator, ActuatorSpec, Control, Shown};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Content, Node, Place, Problem, Span, read, shape};
+use crate::options::{Content, Node, Place, Problem, Report, Span, read_checked, shape};
 use crate::port::Wire;
 use crate::sim::Part;
 use crate::text::{Characters, Texts};
@@ -152,35 +152,40 @@ pub struct Settings {
 }
 
 fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Settings> {
-    let options: Options = read(node, problems)?;
-    let before = problems.len();
-    let place = |key: &str| node.get(key).map_or(node.place, |value| value.place);
-    if !(REFRESH.0..=REFRESH.1).contains(&options.refresh.0) {
-        let message = format!("`refresh` must be from 100ms to 1h, not `{}`", options.refresh);
-        problems.push(Problem::new(place("refresh"), message));
-    }
-    let (columns, rows) = options.font.fits(options.size.height());
-    if options.lines.len() > rows {
-        let message = format!("`lines` has {} entries: on this display {rows} fit", options.lines.len());
-        problems.push(Problem::new(place("lines"), message));
-    }
-    let places: Vec<Place> = match node.get("lines").map(|lines| &lines.content) {
-        Some(Content::List(items)) => items.iter().map(|item| item.place).collect(),
-        _ => Vec::new(),
-    };
     let mut lines = Vec::new();
-    for (line, place) in options.lines.iter().zip(places) {
-        match Template::parse(line) {
-            Ok(template) if template.shortest() > columns => {
-                let shortest = template.shortest();
-                let message = format!("an entry of `lines` has at least {shortest} characters: {columns} fit");
-                problems.push(Problem::new(place, message));
-            }
-            Ok(template) => lines.push((template, place)),
-            Err(message) => problems.push(Problem::new(place, format!("an entry of `lines`: {message}"))),
+    let options = read_checked(node, problems, |options: &Options, report| lines = options.lines(report))?;
+    Some(Settings { options, lines })
+}
+
+impl Options {
+    /// The lines, understood. Reports what is wrong, with them and the rest.
+    fn lines(&self, report: &mut Report) -> Vec<(Template, Place)> {
+        if !(REFRESH.0..=REFRESH.1).contains(&self.refresh.0) {
+            report.at(&["refresh"], format!("`refresh` must be from 100ms to 1h, not `{}`", self.refresh));
         }
+        let (columns, rows) = self.font.fits(self.size.height());
+        if self.lines.len() > rows {
+            let message = format!("`lines` has {} entries: on this display {rows} fit", self.lines.len());
+            report.at(&["lines"], message);
+        }
+        let places: Vec<Place> = match report.node.get("lines").map(|lines| &lines.content) {
+            Some(Content::List(items)) => items.iter().map(|item| item.place).collect(),
+            _ => Vec::new(),
+        };
+        let mut lines = Vec::new();
+        for (line, place) in self.lines.iter().zip(places) {
+            match Template::parse(line) {
+                Ok(template) if template.shortest() > columns => {
+                    let shortest = template.shortest();
+                    let message = format!("an entry of `lines` has at least {shortest} characters: {columns} fit");
+                    report.push(place, message);
+                }
+                Ok(template) => lines.push((template, place)),
+                Err(message) => report.push(place, format!("an entry of `lines`: {message}")),
+            }
+        }
+        lines
     }
-    (problems.len() == before).then_some(Settings { options, lines })
 }
 
 impl Settings {

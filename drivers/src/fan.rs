@@ -12,7 +12,7 @@ use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::choice;
-use crate::options::{Frequency, read, shape};
+use crate::options::{Frequency, Report, read_checked, shape};
 use crate::port::{InputLine, InputPort, InputSettings, Pull, PwmOutput, Wire};
 use crate::pwm::{self, Percent, Pwm};
 use crate::sim::{Part, clock};
@@ -44,9 +44,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        pwm::check(options.min, options.max, node, problems)?;
-        Some(Spec::Actuator(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -219,6 +217,12 @@ impl<P: PwmOutput> Actuator for Fan<P> {
 
 /// Key of the speed in the state.
 const SPEED: &str = "rpm";
+
+impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        pwm::check(self.min, self.max, report);
+    }
+}
 
 impl ActuatorSpec for Options {
     fn control(&self) -> Control {

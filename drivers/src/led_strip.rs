@@ -15,7 +15,7 @@ use crate::actuator::{Actuator, ActuatorSpec, Appearance, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::light::luminance;
-use crate::options::{Problem, read, shape};
+use crate::options::{Report, read_checked, shape};
 use crate::port::{SpiSettings, Wire};
 use crate::pwm::level;
 use crate::sim::Part;
@@ -43,13 +43,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        if !(1..=MOST).contains(&options.leds) {
-            let message = format!("`leds` must be from 1 to {MOST}");
-            problems.push(Problem::new(node.get("leds").unwrap_or(node).place, message));
-            return None;
-        }
-        Some(Spec::Actuator(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -95,6 +89,12 @@ pub enum Order {
 }
 
 impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        if !(1..=MOST).contains(&self.leds) {
+            report.at(&["leds"], format!("`leds` must be from 1 to {MOST}"));
+        }
+    }
+
     /// What one LED gets for a level in %: three bytes, in its order. Each colour that shines at 100 % shines at every
     /// level that is not 0.
     fn bytes(&self, level: f64) -> [u8; 3] {

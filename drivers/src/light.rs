@@ -10,7 +10,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::duty::{Duty, SAME, shown};
 use crate::fault::Fault;
 use crate::options::limits::limited;
-use crate::options::{Frequency, Span, read, shape};
+use crate::options::{Frequency, Report, Span, read_checked, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::pwm::{self, Percent, level, level_of, part_of};
 use crate::sim::{Part, clock};
@@ -38,9 +38,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        pwm::check(options.min, options.max, node, problems)?;
-        Some(Spec::Actuator(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -87,6 +85,10 @@ limited! {
 }
 
 impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        pwm::check(self.min, self.max, report);
+    }
+
     /// The part of the time for which the lamp is on at a level, 0 to 1.
     fn part(&self, level: f64) -> f64 {
         let power = match self.gamma {

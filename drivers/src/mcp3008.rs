@@ -16,7 +16,7 @@ use crate::channel::Channel;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::{choice, limited};
-use crate::options::{Input, Inputs, read, shape};
+use crate::options::{Input, Inputs, Report, read_checked, shape};
 use crate::port::{SpiSettings, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
@@ -44,9 +44,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Sensor(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options: Options = read(node, problems)?;
-        options.scales.check(node, &options.channels.names(), problems);
-        Some(Spec::Sensor(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Sensor(Arc::new(options)))
     },
 };
 
@@ -154,6 +152,12 @@ impl<S: SpiDevice + Send> Sensor for Mcp3008<S> {
             out.number(index, self.options.scales.value(name, volts)?);
         }
         Ok(())
+    }
+}
+
+impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        self.scales.check(&self.channels.names(), report);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::duty::{Duty, SAME, shown};
 use crate::fault::Fault;
 use crate::options::limits::limited;
-use crate::options::{Frequency, Node, Problem, read, shape};
+use crate::options::{Frequency, Report, read_checked, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::sim::Part;
 use crate::value::Value;
@@ -36,9 +36,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        check(options.min, options.max, node, problems)?;
-        Some(Spec::Actuator(Arc::new(options)))
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -77,15 +75,11 @@ impl Percent {
 }
 
 /// Reports limits that leave nothing between them.
-#[must_use]
-pub fn check(min: Percent, max: Percent, node: &Node, problems: &mut Vec<Problem>) -> Option<()> {
-    if min.number() < max.number() {
-        return Some(());
+pub fn check(min: Percent, max: Percent, report: &mut Report) {
+    if min.number() >= max.number() {
+        let message = format!("`min` must be less than `max`, not {} and {}", min.number(), max.number());
+        report.at(&["min", "max"], message);
     }
-    let place = node.get("min").or(node.get("max")).unwrap_or(node).place;
-    let message = format!("`min` must be less than `max`, not {} and {}", min.number(), max.number());
-    problems.push(Problem::new(place, message));
-    None
 }
 
 /// From a level in % to the part of the time for which it is driven, 0 to 1.
@@ -149,6 +143,12 @@ impl<P: PwmOutput> Actuator for Pwm<P> {
             self.at = shown(level_of(part, min, max));
         }
         Ok(Some(Value::Number(self.at)))
+    }
+}
+
+impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        check(self.min, self.max, report);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::described::lasting;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Node, Problem, Span, read, shape};
+use crate::options::{Node, Problem, Report, Span, read_checked, shape};
 use crate::port::{ModbusSettings, Parity, Table, Wire};
 use crate::registers::{Access, Kind, Line, Order, PointerBytes, Register, sim};
 use crate::serial::Baud;
@@ -39,7 +39,9 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
-    parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
+    parse: |node, problems| {
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
+    },
 };
 
 /// Options of the `register` driver.
@@ -126,27 +128,23 @@ impl Options {
             ..Register::default()
         }
     }
-}
 
-fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
-    let options: Options = read(node, problems)?;
-    let before = problems.len();
-    options.line().check(node, problems);
-    let place = |key: &str| node.get(key).map_or(node.place, |value| value.place);
-    if node.get("register").is_none() {
-        problems.push(Problem::new(node.place, "missing key `register`"));
+    fn contradictions(&self, report: &mut Report) {
+        self.line().check(report);
+        if report.node.get("register").is_none() {
+            report.at(&[], "missing key `register`");
+        }
+        if matches!(self.table, Table::Input | Table::Discrete) {
+            report.at(&["table"], "`table` must be `holding` or `coil`: others cannot be written");
+        }
+        if self.kind != Kind::Bool && (self.min.is_none() || self.max.is_none()) {
+            let message = "a number needs `min` and `max`: nobody can ask for what is outside of them";
+            report.at(&["type"], message);
+        }
+        if self.mask.is_some() && !self.readable {
+            report.at(&["mask"], "`mask` needs a register that is `readable`");
+        }
     }
-    if matches!(options.table, Table::Input | Table::Discrete) {
-        problems.push(Problem::new(place("table"), "`table` must be `holding` or `coil`: others cannot be written"));
-    }
-    if options.kind != Kind::Bool && (options.min.is_none() || options.max.is_none()) {
-        let message = "a number needs `min` and `max`: nobody can ask for what is outside of them";
-        problems.push(Problem::new(place("type"), message));
-    }
-    if options.mask.is_some() && !options.readable {
-        problems.push(Problem::new(place("mask"), "`mask` needs a register that is `readable`"));
-    }
-    (problems.len() == before).then_some(options)
 }
 
 /// A register that is driven.

@@ -17,7 +17,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::options::limits::choice;
 use crate::options::node::quote;
-use crate::options::{Content, Node, Problem, Span, read, shape};
+use crate::options::{Content, Node, Problem, Report, Span, read_checked, shape};
 use crate::port::{ModbusSettings, Parity, SerialSettings, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::serial::Baud;
@@ -50,7 +50,7 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Sensor(Arc::new(Options::default())),
     options: shape!(Options),
-    parse: |node, problems| parse(node, problems).map(|options| Spec::Sensor(Arc::new(options)) as Spec),
+    parse: |node, problems| read_checked(node, problems, Options::contradictions).map(|options| Spec::Sensor(Arc::new(options))),
 };
 
 /// Options of the `registers` driver.
@@ -148,29 +148,29 @@ impl Line {
     }
 
     /// Reports a time-out that cannot be.
-    pub(crate) fn check(&self, node: &Node, problems: &mut Vec<Problem>) {
+    pub(crate) fn check(&self, report: &mut Report) {
         const MOST: Duration = Duration::from_secs(4);
-        if let (false, Some(timeout)) =
-            ((Duration::from_millis(1)..=MOST).contains(&self.timeout.0), node.get("timeout"))
-        {
-            problems.push(Problem::new(timeout.place, format!("`timeout` must be from 1ms to {}", Span(MOST))));
+        if !(Duration::from_millis(1)..=MOST).contains(&self.timeout.0) {
+            report.at(&["timeout"], format!("`timeout` must be from 1ms to {}", Span(MOST)));
         }
     }
 }
 
-fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
-    let options: Options = read(node, problems)?;
-    let before = problems.len();
-    let line = Line { baud: options.baud, parity: options.parity, timeout: options.timeout };
-    line.check(node, problems);
-    match node.get("registers") {
-        None => problems.push(Problem::new(node.place, "missing key `registers`")),
-        Some(Node { content: Content::Map(entries), place, .. }) if entries.is_empty() => {
-            problems.push(Problem::new(*place, "at least one register is needed"));
-        }
-        Some(_) => {}
+impl Options {
+    fn line(&self) -> Line {
+        Line { baud: self.baud, parity: self.parity, timeout: self.timeout }
     }
-    (problems.len() == before).then_some(options)
+
+    fn contradictions(&self, report: &mut Report) {
+        self.line().check(report);
+        match report.node.get("registers") {
+            None => report.at(&[], "missing key `registers`"),
+            Some(Node { content: Content::Map(entries), .. }) if entries.is_empty() => {
+                report.at(&["registers"], "at least one register is needed");
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 /// Names of channels are keys of the state.
@@ -258,7 +258,7 @@ impl SensorSpec for Options {
     }
 
     fn modbus(&self) -> Option<ModbusSettings> {
-        Some(Line { baud: self.baud, parity: self.parity, timeout: self.timeout }.settings())
+        Some(self.line().settings())
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

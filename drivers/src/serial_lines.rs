@@ -15,7 +15,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::options::node::quote;
 use crate::options::read::{alternatives, nearest};
-use crate::options::{Node, Problem, Span, read, shape};
+use crate::options::{Node, Report, Span, read_checked, shape};
 use crate::port::{Parity, SerialSettings};
 use crate::sensor::{Sample, SerialSensor, SerialSpec};
 use crate::serial::{Baud, Lines};
@@ -46,7 +46,9 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Serial(Arc::new(Options::default())),
     options: shape!(Options),
-    parse: |node, problems| parse(node, problems).map(|options| Spec::Serial(Arc::new(options))),
+    parse: |node, problems| {
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Serial(Arc::new(options)))
+    },
 };
 
 /// Longer lines are dropped.
@@ -83,27 +85,25 @@ impl Default for Options {
     }
 }
 
-fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
-    let options: Options = read(node, problems)?;
-    let before = problems.len();
-    if let (true, Some(silence)) = (options.silence.0.is_zero(), node.get("silence")) {
-        problems.push(Problem::new(silence.place, "`silence` must be longer than 0s"));
-    }
-    let names: Vec<&str> = options.pattern.names().collect();
-    for (key, value) in node.get("channels").and_then(Node::entries).unwrap_or_default() {
-        let Some(name) = key.text() else { continue };
-        if !names.contains(&name) {
-            let hint = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there is {}", alternatives(&names).replace(" or ", " and ")),
-            };
-            let message = format!("the pattern has no group {}; {hint}", quote(name));
-            problems.push(Problem::new(key.place, message));
-        } else if let Some(message) = options.channels.get(name).and_then(Described::problem) {
-            problems.push(Problem::new(value.place, message));
+impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        if self.silence.0.is_zero() {
+            report.at(&["silence"], "`silence` must be longer than 0s");
+        }
+        let names: Vec<&str> = self.pattern.names().collect();
+        for (key, value) in report.node.get("channels").and_then(Node::entries).unwrap_or_default() {
+            let Some(name) = key.text() else { continue };
+            if !names.contains(&name) {
+                let hint = match nearest(name, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there is {}", alternatives(&names).replace(" or ", " and ")),
+                };
+                report.push(key.place, format!("the pattern has no group {}; {hint}", quote(name)));
+            } else if let Some(message) = self.channels.get(name).and_then(Described::problem) {
+                report.push(value.place, message);
+            }
         }
     }
-    (problems.len() == before).then_some(options)
 }
 
 impl SerialSpec for Options {

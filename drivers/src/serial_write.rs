@@ -13,7 +13,7 @@ pub mod sim;
 use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
-use crate::options::{Node, Problem, read, shape};
+use crate::options::{Report, read_checked, shape};
 use crate::port::{Parity, SerialPort, SerialSettings, Wire};
 use crate::serial::Baud;
 use crate::sim::Part;
@@ -40,7 +40,9 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
-    parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
+    parse: |node, problems| {
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
+    },
 };
 
 /// Most characters of a text. With an MQTT command around it, it is shorter than the longest that is read.
@@ -108,25 +110,19 @@ impl Ending {
     }
 }
 
-fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
-    let options: Options = read(node, problems)?;
-    let place = node.get("max_length").or_else(|| node.get("baud")).unwrap_or(node).place;
-    let most = options.most();
-    if !(1..=LONGEST).contains(&options.max_length) {
-        problems.push(Problem::new(place, format!("`max_length` must be from 1 to {LONGEST}")));
-        return None;
-    }
-    if usize::from(options.max_length) > most {
-        let baud = options.baud.bits_per_second();
-        let message =
-            format!("`max_length` must be at most {most} at {baud} Bd: a text must be written within {MOST_SECONDS} s");
-        problems.push(Problem::new(place, message));
-        return None;
-    }
-    Some(options)
-}
-
 impl Options {
+    fn contradictions(&self, report: &mut Report) {
+        let (most, baud) = (self.most(), self.baud.bits_per_second());
+        let message = if !(1..=LONGEST).contains(&self.max_length) {
+            format!("`max_length` must be from 1 to {LONGEST}")
+        } else if usize::from(self.max_length) > most {
+            format!("`max_length` must be at most {most} at {baud} Bd: a text must be written within {MOST_SECONDS} s")
+        } else {
+            return;
+        };
+        report.at(&["max_length", "baud"], message);
+    }
+
     fn texts(&self) -> Texts {
         Texts { longest: self.max_length.into(), characters: self.encoding }
     }

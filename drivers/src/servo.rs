@@ -7,7 +7,7 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::{Frequency, Problem, Span, read, shape};
+use crate::options::{Frequency, Report, Span, read_checked, shape};
 use crate::port::{PwmOutput, Wire};
 use crate::sim::{Part, clock};
 use crate::value::Value;
@@ -39,14 +39,7 @@ pub static DRIVER: Driver = Driver {
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
     parse: |node, problems| {
-        let options = read::<Options>(node, problems)?;
-        match options.contradiction() {
-            None => Some(Spec::Actuator(Arc::new(options))),
-            Some((key, message)) => {
-                problems.push(Problem::new(node.get(key).unwrap_or(node).place, message));
-                None
-            }
-        }
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
     },
 };
 
@@ -137,16 +130,16 @@ impl Options {
     }
 
     /// What cannot be, and the key that says so.
-    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+    fn contradictions(&self, report: &mut Report) {
         if self.span() <= 0.0 {
             let message = "`min_angle` must be less than `max_angle`: for the other direction, exchange the pulses";
-            Some(("min_angle", message))
-        } else if self.min_pulse == self.max_pulse {
-            Some(("max_pulse", "`min_pulse` and `max_pulse` must not be the same"))
-        } else if !(40.0..=333.0).contains(&self.frequency.0) {
-            Some(("frequency", "`frequency` of a servo must be from 40Hz to 333Hz"))
-        } else {
-            None
+            report.at(&["min_angle"], message);
+        }
+        if self.min_pulse == self.max_pulse {
+            report.at(&["max_pulse"], "`min_pulse` and `max_pulse` must not be the same");
+        }
+        if !(40.0..=333.0).contains(&self.frequency.0) {
+            report.at(&["frequency"], "`frequency` of a servo must be from 40Hz to 333Hz");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::described::lasting;
 use crate::driver::{Attachment, Driver, Member, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::options::limits::limited;
-use crate::options::{Node, Problem, read, shape};
+use crate::options::{Report, read_checked, shape};
 use crate::port::{Delay, InputPort, InputSettings, OutputPort, Pull, Wire};
 use crate::sim::{Part, clock};
 use crate::switch::Active;
@@ -65,7 +65,9 @@ pub static DRIVER: Driver = Driver {
 ",
     defaults: || Spec::Actuator(Arc::new(Options::default())),
     options: shape!(Options),
-    parse: |node, problems| parse(node, problems).map(|options| Spec::Actuator(Arc::new(options)) as Spec),
+    parse: |node, problems| {
+        read_checked(node, problems, Options::contradictions).map(|options| Spec::Actuator(Arc::new(options)))
+    },
 };
 
 /// How long a pulse is, at least. The longest of the chips': DRV8825, section 6.6, t_WH(STEP) 1.9 µs; A4988, figure 1, t_A
@@ -198,47 +200,29 @@ impl Options {
         Limits { speed: speed * steps, acceleration: self.acceleration.number() * steps }
     }
 
-    /// What cannot be, and the keys that say so.
-    fn contradictions(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let (steps, range) = (self.steps_per_unit.number(), self.range());
+    fn contradictions(&self, report: &mut Report) {
+        let range = self.range();
         let (min, max) = range.clone().into_inner();
         let is_unit = |unit: &String| !unit.is_empty() && unit.len() <= 32 && !unit.contains(char::is_control);
-        let fastest = MOST_STEPS / steps;
-        [
-            (
-                self.unit.as_ref().is_some_and(|unit| !is_unit(unit)),
-                "unit",
-                "`unit` must be a text of 1 to 32 bytes".to_owned(),
-            ),
-            (min >= max, "min", "`min` must be below `max`".to_owned()),
-            (
-                min < max && self.step(min) == self.step(max),
-                "steps_per_unit",
-                "from `min` to `max` there must be a step at least".to_owned(),
-            ),
-            (
-                self.speed.number() > fastest,
-                "speed",
-                format!("`speed` must be at most {fastest}, which makes {MOST_STEPS} steps/s"),
-            ),
-            (
-                self.home_speed.is_some_and(|speed| speed.number() > self.speed.number()),
-                "home_speed",
-                "`home_speed` must not be more than `speed`".to_owned(),
-            ),
-            (!range.contains(&self.origin.number()), "origin", format!("`origin` must be from {min} to {max}")),
-        ]
-        .into_iter()
-        .filter_map(|(wrong, key, message)| wrong.then_some((key, message)))
+        if self.unit.as_ref().is_some_and(|unit| !is_unit(unit)) {
+            report.at(&["unit"], "`unit` must be a text of 1 to 32 bytes");
+        }
+        if min >= max {
+            report.at(&["min"], "`min` must be below `max`");
+        } else if self.step(min) == self.step(max) {
+            report.at(&["steps_per_unit"], "from `min` to `max` there must be a step at least");
+        }
+        let fastest = MOST_STEPS / self.steps_per_unit.number();
+        if self.speed.number() > fastest {
+            report.at(&["speed"], format!("`speed` must be at most {fastest}, which makes {MOST_STEPS} steps/s"));
+        }
+        if self.home_speed.is_some_and(|speed| speed.number() > self.speed.number()) {
+            report.at(&["home_speed"], "`home_speed` must not be more than `speed`");
+        }
+        if !range.contains(&self.origin.number()) {
+            report.at(&["origin"], format!("`origin` must be from {min} to {max}"));
+        }
     }
-}
-
-fn parse(node: &Node, problems: &mut Vec<Problem>) -> Option<Options> {
-    let options: Options = read(node, problems)?;
-    let before = problems.len();
-    let wrong = options.contradictions();
-    problems.extend(wrong.map(|(key, message)| Problem::new(node.get(key).unwrap_or(node).place, message)));
-    (problems.len() == before).then_some(options)
 }
 
 /// What it is at.

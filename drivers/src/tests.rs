@@ -8,3 +8,4 @@ mod identity;
 pub mod rig;
 mod round_trip;
 mod serial;
+pub mod tree;

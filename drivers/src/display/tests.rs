@@ -3,6 +3,7 @@ use super::*;
 use crate::FaultKind;
 use crate::port::I2cPort;
 use crate::sim::{I2cBus, I2cFaults, I2cPart, SharedPart};
+use crate::tests::tree::problems;
 
 const ADDRESS: u8 = 0x3C;
 
@@ -310,31 +311,11 @@ fn names_what_it_shows() {
 
 #[test]
 fn wrong_options_are_refused() {
-    let of = |yaml: &str| {
-        let value: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
-        let mut problems = Vec::new();
-        let settings = parse(&tree(&value), &mut problems);
-        assert_eq!(settings.is_none(), !problems.is_empty(), "{yaml}");
-        problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; ")
-    };
+    let of = |yaml: &str| problems(&DRIVER, yaml).join("; ");
     assert_eq!(of("{ size: 128x32, lines: [a, b, c], refresh: 100ms, contrast: 255 }"), "");
     assert_eq!(of("{ size: 128x32, lines: [a, b, c, d] }"), "`lines` has 4 entries: on this display 3 fit");
     assert_eq!(of("{ refresh: 99ms }"), "`refresh` must be from 100ms to 1h, not `99ms`");
     assert_eq!(of("{ lines: ['123456789012345678901'] }"), "");
     assert_eq!(of("{ lines: ['12345678901234567890{a}1'] }"), "an entry of `lines` has at least 22 characters: 21 fit");
     assert_eq!(of("{ lines: ['{a'] }"), "an entry of `lines`: a `{` without its `}`; for one to be shown, write `{{`");
-}
-
-/// A YAML value as a tree.
-fn tree(value: &serde_yaml::Value) -> Node {
-    let content = match value {
-        serde_yaml::Value::Number(number) => Content::Integer(number.as_i64().unwrap()),
-        serde_yaml::Value::String(text) => Content::Text(text.clone()),
-        serde_yaml::Value::Sequence(items) => Content::List(items.iter().map(tree).collect()),
-        serde_yaml::Value::Mapping(map) => {
-            Content::Map(map.iter().map(|(key, value)| (tree(key), tree(value))).collect())
-        }
-        other => panic!("{other:?}"),
-    };
-    Node::new(Place::default(), content)
 }

@@ -13,7 +13,7 @@ pub use inputs::{Input, Inputs};
 pub use limits::number;
 pub use node::{Content, Node, Place};
 pub use placed::{OneOrMany, Placed};
-pub use read::{Problem, read, read_rest};
+pub use read::{Problem, Report, read, read_checked, read_rest};
 pub(crate) use shape::shape;
 pub use shape::{Shape, keys};
 pub use types::{Frequency, Span};

@@ -41,6 +41,38 @@ pub fn read<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) -> Op
     if problems.len() == before { value } else { None }
 }
 
+/// As [`read`]; then `check` reports what is right by itself and wrong beside the rest.
+pub fn read_checked<T: DeserializeOwned>(
+    node: &Node,
+    problems: &mut Vec<Problem>,
+    check: impl FnOnce(&T, &mut Report),
+) -> Option<T> {
+    let value = read(node, problems)?;
+    let before = problems.len();
+    check(&value, &mut Report { node, problems });
+    (problems.len() == before).then_some(value)
+}
+
+/// Where [`read_checked`] takes problems.
+pub struct Report<'a> {
+    /// What was read.
+    pub node: &'a Node,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Report<'_> {
+    /// Reports a problem at the value of the first of these keys that is there; without any, at all of what was read.
+    pub fn at(&mut self, keys: &[&str], message: impl Into<String>) {
+        let place = keys.iter().find_map(|key| self.node.get(key)).unwrap_or(self.node).place;
+        self.push(place, message);
+    }
+
+    /// Reports a problem at `place`.
+    pub fn push(&mut self, place: Place, message: impl Into<String>) {
+        self.problems.push(Problem::new(place, message));
+    }
+}
+
 /// As [`read`], but gives what is right: entries with problems, which are reported, are left out. `None` if it cannot
 /// do without them.
 pub fn read_rest<T: DeserializeOwned>(node: &Node, problems: &mut Vec<Problem>) -> Option<T> {

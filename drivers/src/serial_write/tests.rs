@@ -1,9 +1,9 @@
 use super::sim::Terminal;
 use super::*;
 use crate::FaultKind;
-use crate::options::{Content, Place};
 use crate::port::{PortError, SerialOutput};
 use crate::sim::SharedPart;
+use crate::tests::tree::problems;
 
 /// A port with a device at its end, and a record of each write.
 #[derive(Clone)]
@@ -124,22 +124,14 @@ fn a_port_that_is_gone_is_noticed_by_everything() {
 
 #[test]
 fn the_longest_text_is_written_in_time() {
-    let of = |entries: &[(&str, Content)]| {
-        let node = |content| Node::new(Place::default(), content);
-        let entries = entries.iter().map(|(key, value)| (node(Content::Text((*key).into())), node(value.clone())));
-        let mut problems = Vec::new();
-        let options = parse(&node(Content::Map(entries.collect())), &mut problems);
-        assert_eq!(options.is_none(), !problems.is_empty());
-        problems.pop().map(|problem| problem.message)
-    };
-    let number = Content::Integer;
-    assert_eq!(of(&[]), None);
-    assert_eq!(of(&[("max_length", number(1000)), ("baud", number(4800))]), None);
+    assert!(problems(&DRIVER, "{}").is_empty());
+    assert!(problems(&DRIVER, "{ max_length: 1000, baud: 4800 }").is_empty());
     // 300 · 4 / 11 bytes, less the ending.
     let message = "`max_length` must be at most 108 at 300 Bd: a text must be written within 4 s";
-    assert_eq!(of(&[("max_length", number(109)), ("baud", number(300))]).as_deref(), Some(message));
-    assert_eq!(of(&[("max_length", number(108)), ("baud", number(300))]), None);
+    assert_eq!(problems(&DRIVER, "{ max_length: 109, baud: 300 }"), [message]);
+    assert!(problems(&DRIVER, "{ max_length: 108, baud: 300 }").is_empty());
     for length in [0, 1001] {
-        assert_eq!(of(&[("max_length", number(length))]).as_deref(), Some("`max_length` must be from 1 to 1000"));
+        let wrong = problems(&DRIVER, &format!("{{ max_length: {length} }}"));
+        assert_eq!(wrong, ["`max_length` must be from 1 to 1000"]);
     }
 }

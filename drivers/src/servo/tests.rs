@@ -1,6 +1,7 @@
 use super::*;
 use crate::sim;
 use crate::sim::clock::pass;
+use crate::tests::tree::problems;
 
 fn servo(options: Options) -> (sim::Pwm, Servo<sim::Pwm>) {
     let channel = sim::Pwm::new();
@@ -101,9 +102,12 @@ fn pulses_end_when_it_is_there() {
 
 #[test]
 fn contradictions_are_problems() {
-    let wrong = |options: Options| options.contradiction().unwrap().0;
-    assert_eq!(wrong(Options { min_angle: Angle(90.0), ..Options::default() }), "min_angle");
-    assert_eq!(wrong(Options { min_pulse: Pulse(2000.0), ..Options::default() }), "max_pulse");
-    assert_eq!(wrong(Options { frequency: Frequency(25e3), ..Options::default() }), "frequency");
-    assert_eq!(Options::default().contradiction(), None);
+    let angles = "`min_angle` must be less than `max_angle`: for the other direction, exchange the pulses";
+    let pulses = "`min_pulse` and `max_pulse` must not be the same";
+    let frequency = "`frequency` of a servo must be from 40Hz to 333Hz";
+    assert_eq!(problems(&DRIVER, "{ min_angle: 90 }"), [angles]);
+    assert_eq!(problems(&DRIVER, "{ min_pulse: 2000 }"), [pulses]);
+    assert_eq!(problems(&DRIVER, "{ frequency: 25kHz }"), [frequency]);
+    assert_eq!(problems(&DRIVER, "{ min_angle: 90, min_pulse: 2000, frequency: 25kHz }"), [angles, pulses, frequency]);
+    assert!(problems(&DRIVER, "{}").is_empty());
 }

@@ -1,6 +1,6 @@
 //! Names, examples and reference pages.
 
-use crate::options::{Content, Node, Place};
+use super::tree::node;
 use crate::reference::reference;
 use crate::{Attachment, DRIVERS, Driver, KernelClass, Member, Role, Spec};
 use std::collections::BTreeSet;
@@ -122,24 +122,6 @@ fn every_option_is_described_and_has_a_default() {
             assert!(!COMMON.contains(&name.as_str()), "{}: {name} belongs to the agent", driver.name);
         }
     }
-}
-
-/// A YAML value as a tree. All places are the same: nothing here is about them.
-fn node(value: &serde_yaml::Value) -> Node {
-    let content = match value {
-        serde_yaml::Value::Null => Content::Null,
-        serde_yaml::Value::Bool(value) => Content::Bool(*value),
-        serde_yaml::Value::Number(number) => {
-            number.as_i64().map_or_else(|| Content::Float(number.as_f64().unwrap()), Content::Integer)
-        }
-        serde_yaml::Value::String(text) => Content::Text(text.clone()),
-        serde_yaml::Value::Sequence(items) => Content::List(items.iter().map(node).collect()),
-        serde_yaml::Value::Mapping(entries) => {
-            Content::Map(entries.iter().map(|(key, value)| (node(key), node(value))).collect())
-        }
-        serde_yaml::Value::Tagged(_) => panic!("no tags in examples"),
-    };
-    Node { place: Place::default(), content, origin: None }
 }
 
 /// Whether a key is one of those that name the connections of this driver's part.
