@@ -3,9 +3,12 @@
 #![allow(dead_code)] // each target uses one
 #![allow(missing_docs)]
 
+pub mod noisy;
+
 use halyard_drivers::port::{I2cPort, SpiPort, Wire};
-use halyard_drivers::sim::{I2cBus, I2cPart, Nack, Part, SharedPart, SpiPart, SpiSlot};
+use halyard_drivers::sim::{I2cBus, SpiSlot};
 use halyard_drivers::{Attachment, Channel, DRIVERS, Sample, Sensor, SensorSpec, Spec, Value};
+use noisy::Noisy;
 use std::sync::Arc;
 
 /// The first byte chooses a driver on a serial port, the second the length of the pieces in which the rest comes.
@@ -52,7 +55,7 @@ pub fn answers(data: &[u8]) {
         .collect();
     let (spec, attachment) = &sensors[usize::from(*choice) % sensors.len()];
     let Some(part) = spec.simulate() else { return };
-    let part = SharedPart::new(Box::new(Answers { part, bytes: rest.to_vec(), next: 0, alone: way % 2 == 1 }));
+    let part = Noisy::shared(part, rest.to_vec(), way % 2 == 1);
     let wire = match attachment {
         Attachment::I2c { addresses } => {
             let bus = I2cBus::new();
@@ -82,66 +85,5 @@ fn check(channels: &[Channel], sample: &Sample) {
         let Some(number) = value.as_ref().and_then(Value::number) else { continue };
         let within = channel.range.as_ref().is_none_or(|range| range.contains(&number));
         assert!(number.is_finite() && within, "{} is {number}", channel.name);
-    }
-}
-
-/// A part that answers as it is told.
-struct Answers {
-    part: Box<dyn Part>,
-    bytes: Vec<u8>,
-    next: usize,
-    alone: bool,
-}
-
-impl Answers {
-    fn answer(&mut self, byte: u8) -> u8 {
-        let own = self.bytes.get(self.next % self.bytes.len().max(1)).copied().unwrap_or_default();
-        self.next += 1;
-        if self.alone { own } else { byte ^ own }
-    }
-}
-
-impl Part for Answers {
-    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
-        self.part.stimulate(channel, value)
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-
-    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Answers {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        let done = self.part.i2c().ok_or(Nack)?.write(bytes);
-        if self.alone { Ok(()) } else { done }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        let done = self.part.i2c().ok_or(Nack)?.read(buffer);
-        if !self.alone {
-            done?;
-        }
-        for byte in buffer {
-            *byte = self.answer(*byte);
-        }
-        Ok(())
-    }
-}
-
-impl SpiPart for Answers {
-    fn select(&mut self) {
-        if let Some(part) = self.part.spi() {
-            part.select();
-        }
-    }
-
-    fn exchange(&mut self, byte: u8) -> u8 {
-        let answer = self.part.spi().map_or(0xFF, |part| part.exchange(byte));
-        self.answer(answer)
     }
 }

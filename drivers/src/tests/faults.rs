@@ -1,10 +1,10 @@
 //! What goes wrong is a fault of the right kind, never a panic, and never a wrong value that could have been noticed.
 
+use super::corpus::targets::noisy::Noisy;
 use super::rig::{Rig, model, sample, sensors};
-use crate::sim::{I2cFaults, I2cPart, KernelPart, LinesPart, MachineFaults, Nack, Part, SharedPart, SpiPart};
+use crate::sim::{I2cFaults, MachineFaults, SharedPart};
 use crate::{FaultKind, Next};
 use proptest::prelude::*;
-use std::time::Duration;
 
 /// Drivers whose part sends a checksum with all that is measured.
 const WITH_CHECKSUM: &[&str] = &["aht20", "htu21", "scd4x", "sgp40", "sht3x", "sht4x"];
@@ -127,112 +127,10 @@ fn injected_faults_of_the_kernel() {
     }
 }
 
-/// A part behind a wire that changes bits of what is read, by masks that come round again and again.
-struct Noisy {
-    part: Box<dyn Part>,
-    /// The paths of the part's files, if it has any.
-    paths: Vec<String>,
-    masks: std::iter::Cycle<std::vec::IntoIter<u8>>,
-}
-
-impl Noisy {
-    fn shared(mut part: Box<dyn Part>, masks: Vec<u8>) -> SharedPart {
-        let paths = part.files().map(|files| files.paths()).unwrap_or_default();
-        SharedPart::new(Box::new(Self { part, paths, masks: masks.into_iter().cycle() }))
-    }
-
-    fn mask(&mut self) -> u8 {
-        self.masks.next().unwrap_or_default()
-    }
-}
-
-impl Part for Noisy {
-    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
-        self.part.stimulate(channel, value)
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-
-    fn spi(&mut self) -> Option<&mut dyn SpiPart> {
-        Some(self)
-    }
-
-    fn lines(&mut self) -> Option<&mut dyn LinesPart> {
-        Some(self)
-    }
-
-    fn files(&mut self) -> Option<&mut dyn KernelPart> {
-        Some(self)
-    }
-}
-
-/// Bits of a line are edges, which are now and then not there.
-impl LinesPart for Noisy {
-    fn driven(&mut self, key: &str, high: bool) -> Vec<(&'static str, bool, Duration)> {
-        let edges = self.part.lines().map_or_else(Vec::new, |part| part.driven(key, high));
-        edges.into_iter().filter(|_| self.mask() == 0).collect()
-    }
-}
-
-impl KernelPart for Noisy {
-    fn place(&mut self, number: usize, device: Option<&str>) {
-        if let Some(part) = self.part.files() {
-            part.place(number, device);
-        }
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.paths.clone()
-    }
-
-    fn read(&mut self, path: &str) -> Option<String> {
-        let mut bytes = self.part.files()?.read(path)?.into_bytes();
-        bytes.iter_mut().for_each(|byte| *byte ^= self.mask());
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    fn write(&mut self, path: &str, text: &str) -> Option<()> {
-        self.part.files()?.write(path, text)
-    }
-
-    fn space(&mut self, folder: &str) -> Option<crate::port::Space> {
-        self.part.files()?.space(folder)
-    }
-}
-
-impl I2cPart for Noisy {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.part.i2c().ok_or(Nack)?.write(bytes)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        self.part.i2c().ok_or(Nack)?.read(buffer)?;
-        for byte in buffer {
-            *byte ^= self.mask();
-        }
-        Ok(())
-    }
-}
-
-impl SpiPart for Noisy {
-    fn select(&mut self) {
-        if let Some(part) = self.part.spi() {
-            part.select();
-        }
-    }
-
-    fn exchange(&mut self, byte: u8) -> u8 {
-        let answer = self.part.spi().map_or(0xFF, |part| part.exchange(byte));
-        answer ^ self.mask()
-    }
-}
-
 /// Opens and samples a few times over a noisy wire. `sample` checks that what is given is within the ranges.
 fn survive(masks: &[u8]) {
     for (_, spec, attachment) in sensors() {
-        let rig = Rig::new(attachment, Some(Noisy::shared(model(&*spec), masks.to_vec())));
+        let rig = Rig::new(attachment, Some(Noisy::shared(model(&*spec), masks.to_vec(), false)));
         if let Ok(mut sensor) = spec.open(rig.wire()) {
             for _ in 0..2 {
                 let _ = sample(&*spec, &mut *sensor);
