@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 const MOST: usize = 4 << 20;
 /// From this size on, the file is written anew when most of it is needed no more.
 const LONG: u64 = 1 << 20;
-const FILE: &str = "journal";
+pub(super) const FILE: &str = "journal";
 
 pub(super) struct Journal {
     /// Where the file is, if there is a place for it.

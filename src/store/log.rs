@@ -271,7 +271,7 @@ impl Log {
             Ending::Torn(place) | Ending::Damaged(place) => place,
             // It can be read again; once is enough of that.
             Ending::Whole => {
-                again = Segment::new(name);
+                again = Segment::after(again.floor, name);
                 0
             }
         };
@@ -291,8 +291,7 @@ impl Log {
             Ok(bytes) => bytes,
             Err(error) => return self.say_damage(&path, &error.to_string()),
         };
-        let (mut segment, mut done) = (Segment::new(name), Vec::new());
-        segment.floor = self.last();
+        let (mut segment, mut done) = (Segment::after(self.last(), name), Vec::new());
         let ending = segment.fill(&bytes, |numbers| done.extend(numbers));
         let mut is_appendable = is_last;
         match ending {

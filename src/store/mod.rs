@@ -17,10 +17,14 @@ mod log;
 mod places;
 mod record;
 mod segment;
+#[cfg(any(test, fuzzing))]
+mod torture;
 
 pub use log::Bounds;
 pub use places::Places;
 pub(crate) use record::{Number, Sample};
+#[cfg(fuzzing)]
+pub use torture::torture;
 
 use bytes::Bytes;
 use journal::Journal;
@@ -137,7 +141,7 @@ impl Shelf {
     pub(crate) fn first_number(&self) -> Number {
         let on_disk = log::highest(&self.shared.places.disk);
         let mut front = self.shared.lock();
-        front.first = (front.journal.last().max(on_disk) + 1).max(segment::now() << 20);
+        front.first = (front.journal.last().max(on_disk) + 1).max(segment::now().min(record::HIGHEST >> 21) << 20);
         front.first
     }
 

@@ -27,6 +27,8 @@ const DONE: u8 = 3;
 
 /// The order in which samples were given.
 pub(crate) type Number = u64;
+/// No sample has a higher number: they are made of the clock's milliseconds, and last until the year 2248.
+pub(super) const HIGHEST: Number = (1 << 63) - 1;
 
 /// A state or an event that is kept until a broker has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Sample {
 
     /// Appends its record. It must [fit](Self::fits).
     pub(super) fn encode(&self, to: &mut Vec<u8>) {
-        record(to, |body| {
+        seal(to, |body| {
             body.push(if self.is_event { EVENT } else { STATE });
             body.extend(self.number.to_le_bytes());
             body.extend(self.written.to_le_bytes());
@@ -86,14 +88,15 @@ impl Sample {
 /// Appends records that these are needed no more.
 pub(super) fn encode_done(numbers: &[Number], to: &mut Vec<u8>) {
     for numbers in numbers.chunks((LONGEST - 1) / 8) {
-        record(to, |body| {
+        seal(to, |body| {
             body.push(DONE);
             numbers.iter().for_each(|number| body.extend(number.to_le_bytes()));
         });
     }
 }
 
-fn record(to: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a record with this body.
+pub(super) fn seal(to: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
     to.extend([0; HEAD]);
     body(to);
@@ -137,7 +140,7 @@ fn read(body: &[u8]) -> Option<Record> {
     let (length, body) = body.split_first_chunk()?;
     let (topic, payload) = body.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
     Some(Record::Sample(Sample {
-        number: u64::from_le_bytes(*number),
+        number: Some(u64::from_le_bytes(*number)).filter(|number| *number <= HIGHEST)?,
         written: u64::from_le_bytes(*written),
         topic: std::str::from_utf8(topic).ok()?.into(),
         payload: Bytes::copy_from_slice(payload),
@@ -290,7 +293,7 @@ mod tests {
 
         #[test]
         fn any_sample_comes_back(
-            number: u64, written: u64, is_event: bool, topic in ".{0,40}", payload in prop::collection::vec(any::<u8>(), 0..300)
+            number in 0..=HIGHEST, written: u64, is_event: bool, topic in ".{0,40}", payload in prop::collection::vec(any::<u8>(), 0..300)
         ) {
             let sample = Sample { number, written, topic: topic.as_str().into(), payload: payload.into(), is_event };
             let mut bytes = HEADER.to_vec();

@@ -1,6 +1,6 @@
 //! What is known of a segment of the log without reading it.
 
-use super::record::{Ending, HEADER, Number, Record, Sample, read_all};
+use super::record::{Ending, HEADER, HIGHEST, Number, Record, Sample, read_all};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,9 +48,15 @@ impl Segment {
         }
     }
 
+    /// One after segments that end with this number.
+    pub(super) fn after(floor: Number, name: u64) -> Self {
+        let new = Self::new(name);
+        Self { floor, last: new.last.max(floor), ..new }
+    }
+
     /// The same, before what is in it was counted.
     pub(super) fn renewed(&self) -> Self {
-        Self { done_to: self.done_to, done: self.done.clone(), floor: self.floor, ..Self::new(self.name) }
+        Self { done_to: self.done_to, done: self.done.clone(), ..Self::after(self.floor, self.name) }
     }
 
     pub(super) fn file(name: u64) -> String {
@@ -60,7 +66,7 @@ impl Segment {
     /// The name of the segment in this file, if it is one.
     pub(super) fn name(file: &str) -> Option<u64> {
         let name = file.strip_suffix(".log").filter(|name| name.len() == 16)?;
-        u64::from_str_radix(name, 16).ok()
+        u64::from_str_radix(name, 16).ok().filter(|name| *name <= HIGHEST)
     }
 
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
@@ -88,7 +94,7 @@ impl Segment {
     pub(super) fn fill(&mut self, bytes: &[u8], mut done: impl FnMut(Vec<Number>)) -> Ending {
         let ending = read_all(bytes, |record| match record {
             // A batch that failed and could not be taken back was written once more.
-            Record::Sample(sample) if sample.number > self.last.max(self.floor) => self.add(&sample),
+            Record::Sample(sample) if sample.number > self.last => self.add(&sample),
             Record::Sample(_) => {}
             Record::Done(numbers) => done(numbers),
         });

@@ -1,6 +1,10 @@
 use super::*;
+use replay::replay;
 use std::sync::mpsc;
 use tempfile::TempDir;
+
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -184,4 +188,9 @@ fn what_had_to_give_way_is_not_taken_for_another_one() {
     stand.shelf.shared.lock().give_up(&[100, 101]);
     let front = stand.shelf.shared.lock();
     assert!(front.was_given_up(101) && !front.was_given_up(102) && front.dropped == 2);
+}
+
+#[test]
+fn files_that_nobody_wrote() {
+    replay("store", torture::torture);
 }
