@@ -3,6 +3,7 @@
 use super::hardware::{device, failure, longest_dead_time, open};
 use super::run::noted_directory;
 use super::{Failure, Hardware, code, print, wait};
+use crate::acting::Route;
 use crate::acting::command::{Command, Reason, Takes, Wanted, wanted};
 use crate::acting::gate::{Action, Before, Gate, Outcome, Past, Rules};
 use crate::acting::memory::{ACTUATORS_FILE, Memory};
@@ -73,7 +74,8 @@ async fn drive(
     pulse: Option<Duration>,
 ) -> Result<Outcome, Failure> {
     let bus = open(config)?;
-    let mut gate = Gate::new(Instant::now());
+    // The agent's type of a route, though no answer goes anywhere: the program has one gate, not two.
+    let mut gate = Gate::<Route>::new(Instant::now());
     let mut devices = BTreeMap::new();
     let notes = Notes::of(config, chosen);
     let involved =
@@ -93,7 +95,7 @@ async fn drive(
     // As an agent at its start: what has been on for too long goes off first.
     gate.tick(Instant::now());
     let command = Command { id: None, value, pulse, expires: None };
-    gate.command(&chosen.id, Ok(command), false, (), Instant::now(), SystemTime::now());
+    gate.command(&chosen.id, Ok(command), false, None, Instant::now(), SystemTime::now());
     let mut result = None;
     // When an actuator that is on its way takes its next step.
     let mut steps: BTreeMap<String, Instant> = BTreeMap::new();
