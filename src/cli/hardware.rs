@@ -2,6 +2,7 @@
 
 use super::run::noted_directory;
 use super::{Failure, Hardware, code, print, wait};
+use crate::acting::gate::Rules;
 use crate::bus::{Bus, Loads};
 use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
@@ -88,11 +89,17 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     // What goes off first: never is anything on together that must not be.
     let is_active = |actuator: &&ActuatorConfig| actuator.spec.control().left(&actuator.safe).is_active();
     let (last, first): (Vec<_>, Vec<_>) = config.actuators.iter().partition(is_active);
-    let mut rest = longest_dead_time(config.actuators.iter());
+    // Since when those are off, and those of which nobody knows that.
+    let (mut off, mut unknown) = (Instant::now(), Vec::new());
     for actuator in first.into_iter().chain(last) {
-        let safe = actuator.spec.control().left(&actuator.safe);
-        if safe.is_active() && !actuator.interlock.is_empty() {
-            std::thread::sleep(std::mem::take(&mut rest));
+        let control = actuator.spec.control();
+        let mut safe = control.left(&actuator.safe);
+        if safe.is_active() && unknown.iter().any(|other| actuator.interlock.contains(other)) {
+            safe = control.off();
+        }
+        let active = safe.is_active();
+        if active {
+            std::thread::sleep(rest(actuator, &config).saturating_sub(off.elapsed()));
         }
         let result: Result<Value, Fault> =
             wait(async { device(actuator, &bus).call(move |driver| driver.apply_at_once(&safe)).await })?;
@@ -102,15 +109,22 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
                 let failure = failure(actuator, &fault);
                 eprintln!("halyard: {}", failure.message);
                 worst = worst.max(failure.code);
+                unknown.push(actuator.id.clone());
                 0
             }
         };
+        if !active {
+            off = Instant::now();
+        }
     }
     Ok(worst)
 }
 
-pub(super) fn longest_dead_time<'a>(actuators: impl Iterator<Item = &'a ActuatorConfig>) -> Duration {
-    actuators.map(|actuator| actuator.dead_time).max().unwrap_or_default()
+/// How long all that must not be on together with this one have to be off before it goes on.
+pub(super) fn rest(actuator: &ActuatorConfig, config: &Config) -> Duration {
+    let rules = Rules::of(actuator);
+    let others = config.actuators.iter().filter(|other| actuator.interlock.contains(&other.id));
+    others.map(|other| rules.dead_time_after(&Rules::of(other))).max().unwrap_or_default()
 }
 
 pub(super) fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {

@@ -1,6 +1,6 @@
 //! `halyard set`: one command, straight to the hardware, through the gate that the agent has.
 
-use super::hardware::{device, failure, longest_dead_time, open};
+use super::hardware::{device, failure, open, rest};
 use super::run::noted_directory;
 use super::{Failure, Hardware, code, print, wait};
 use crate::acting::Route;
@@ -90,8 +90,9 @@ async fn drive(
         devices.insert(actuator.id.clone(), device);
     }
     // Nobody knows since when the others are off.
-    tokio::time::sleep(longest_dead_time(config.actuators.iter().filter(|other| devices.contains_key(&other.id))))
-        .await;
+    if !matches!(&value, Wanted::Value(value) if !value.is_active()) {
+        tokio::time::sleep(rest(chosen, config)).await;
+    }
     // As an agent at its start: what has been on for too long goes off first.
     gate.tick(Instant::now());
     let command = Command { id: None, value, pulse, expires: None };
