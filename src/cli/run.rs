@@ -35,6 +35,7 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
         .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
     let again = hardware.clone();
     // On a worker, not on this thread: what one task hands to another stays on its thread then.
+    #[allow(clippy::disallowed_methods)] // it has a result; there is one
     let agent = runtime.spawn(agent(config, move || again.read(&file)));
     let result = runtime.block_on(agent).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
     // A driver that never returns must not keep the process.
