@@ -8,22 +8,19 @@ mod measure;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use embedded_hal::delay::DelayNs;
-use embedded_hal::i2c::I2c;
-use halyard::bus::{Bus, Loads, Simulated};
-use halyard::config::{At, SensorConfig, Source, Store};
+use halyard::bus::{Loads, Simulated};
+use halyard::config::At;
 use halyard::mqtt::{Limits, Outbox, Topics};
 use halyard::reporter::Reporter;
-use halyard::sensing::{self, Records, Surroundings};
-use halyard::watchdog::Watchdog;
-use halyard_drivers::port::{Delay, I2cPort, Wire};
+use halyard::sensing::Surroundings;
+use halyard_drivers::port::Wire;
 use halyard_drivers::sim::{I2cFaults, I2cPart, Nack, Part};
-use halyard_drivers::{Channel, Fault, Quantity, Sample, Sensor, SensorSpec, sht4x};
+use halyard_drivers::{Channel, Fault, Quantity, Sample, Sensor, SensorSpec};
+use measure::sensor::{self, OnI2c, Port};
 use measure::{load, machine, quantile};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// The sensors that are watched: so many on each of the buses, the first of which the one that fails is on, too.
@@ -92,8 +89,7 @@ struct Watched {
 }
 
 struct Open {
-    i2c: I2cPort,
-    address: u8,
+    port: Port,
     times: Times,
     fate: Option<Fate>,
     asked: u32,
@@ -108,13 +104,12 @@ impl SensorSpec for Watched {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        let Wire::I2c(i2c, address) = wire else { unreachable!("it is configured on an I2C bus") };
         let (times, fate) = (Arc::clone(&self.times), self.fate.clone());
-        Ok(Box::new(Open { i2c, address, times, fate, asked: 0 }))
+        Ok(Box::new(Open { port: Port::new(wire), times, fate, asked: 0 }))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(Model(self.fate.clone())))
+        Some(Box::new(OnI2c(Model(self.fate.clone()))))
     }
 }
 
@@ -129,28 +124,15 @@ impl Sensor for Open {
         while is(Trouble::NeverReturns) {
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.i2c.write(self.address, &[0]).map_err(|error| Fault::i2c(error, "starting a conversion"))?;
-        Delay.delay_ms(u32::try_from(CONVERSION.as_millis()).unwrap());
-        let mut bytes = [0; 1];
-        self.i2c.read(self.address, &mut bytes).map_err(|error| Fault::i2c(error, "reading it"))?;
+        let [level] = self.port.convert(CONVERSION)?;
         if is(Trouble::AllOnes) || (is(Trouble::Corrupt) && self.asked.is_multiple_of(10)) {
             return Err(Fault::corrupt("its checksum is wrong"));
         }
         if is(Trouble::Swapped) {
             return Err(Fault::new(halyard_drivers::FaultKind::WrongChip, "another part"));
         }
-        out.number(0, f64::from(bytes[0]));
+        out.number(0, f64::from(level));
         Ok(())
-    }
-}
-
-impl Part for Model {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
     }
 }
 
@@ -178,12 +160,7 @@ fn main() {
     let (bus, fate, cancel) = (Arc::new(Simulated::default()), Fate::default(), CancellationToken::new());
     let reporter =
         Reporter::new(Outbox::new(Limits::default()), Topics::new("h", "late"), "simulated", Loads::default());
-    let surroundings = Surroundings {
-        bus: Arc::clone(&bus) as Arc<dyn Bus>,
-        reporter,
-        watchdog: Watchdog::default(),
-        records: Records::default(),
-    };
+    let surroundings = sensor::surroundings(&bus, reporter);
     start(&bus, "victim".to_owned(), VICTIM, Some(fate.clone()), &surroundings, &cancel);
     let mut others = Vec::new();
     for number in 1..=BUSES {
@@ -245,24 +222,7 @@ fn start(
     cancel: &CancellationToken,
 ) -> Times {
     let times = Times::default();
-    let spec: Arc<dyn SensorSpec> = Arc::new(Watched { times: Arc::clone(&times), fate });
-    bus.place(&at, spec.simulate());
-    let sensor = SensorConfig {
-        id,
-        name: None,
-        driver: &sht4x::DRIVER,
-        at,
-        source: Source::Sampled { spec, every: EVERY },
-        filters: Vec::new(),
-        store: Store::Latest,
-        fingerprint: Default::default(),
-    };
-    surroundings.reporter.add(&sensor.id, sensor.id.clone(), sensor.store);
-    let (requests, inbox) = mpsc::channel(1);
-    let (surroundings, cancel) = (surroundings.clone(), cancel.clone());
-    tokio::spawn(async move {
-        let _requests = requests; // It ends when nobody can ask it any more.
-        sensing::run(sensor, surroundings, inbox, cancel).await;
-    });
+    let spec = Arc::new(Watched { times: Arc::clone(&times), fate });
+    sensor::start(bus, id, at, spec, EVERY, surroundings, cancel);
     times
 }

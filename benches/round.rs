@@ -8,17 +8,14 @@ mod measure;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use embedded_hal::delay::DelayNs;
-use embedded_hal::i2c::I2c;
-use halyard::bus::{Bus, Loads, Simulated};
-use halyard::config::{At, SensorConfig, Source, Store};
+use halyard::bus::{Loads, Simulated};
+use halyard::config::At;
 use halyard::mqtt::{Client, Limits, Outbox, Settings, Topics};
 use halyard::reporter::Reporter;
-use halyard::sensing::{self, Records, Surroundings};
-use halyard::watchdog::Watchdog;
-use halyard_drivers::port::{Delay, I2cPort, Wire};
+use halyard_drivers::port::Wire;
 use halyard_drivers::sim::{I2cPart, Nack, Part};
-use halyard_drivers::{Channel, Fault, Quantity, Sample, Sensor, SensorSpec, sht4x};
+use halyard_drivers::{Channel, Fault, Quantity, Sample, Sensor, SensorSpec};
+use measure::sensor::{self, OnI2c, Port};
 use measure::{Probe, load, machine, quantile};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,8 +38,7 @@ struct Slow {
 }
 
 struct Open {
-    i2c: I2cPort,
-    address: u8,
+    port: Port,
     starts: Starts,
 }
 
@@ -59,23 +55,18 @@ impl SensorSpec for Slow {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        let Wire::I2c(i2c, address) = wire else { unreachable!("it is configured on an I2C bus") };
-        Ok(Box::new(Open { i2c, address, starts: Arc::clone(&self.starts) }))
+        Ok(Box::new(Open { port: Port::new(wire), starts: Arc::clone(&self.starts) }))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(Converter::default()))
+        Some(Box::new(OnI2c(Converter::default())))
     }
 }
 
 impl Sensor for Open {
     fn sample(&mut self, out: &mut Sample) -> Result<(), Fault> {
         let start = Instant::now();
-        self.i2c.write(self.address, &[0]).map_err(|error| Fault::i2c(error, "starting a conversion"))?;
-        Delay.delay_ms(u32::try_from(CONVERSION.as_millis()).unwrap());
-        let mut bytes = [0; 2];
-        self.i2c.read(self.address, &mut bytes).map_err(|error| Fault::i2c(error, "reading it"))?;
-        let round = u16::from_be_bytes(bytes);
+        let round = u16::from_be_bytes(self.port.convert(CONVERSION)?);
         let mut starts = self.starts.lock().unwrap();
         let index = usize::from(round) - 1;
         match starts.get_mut(index) {
@@ -84,16 +75,6 @@ impl Sensor for Open {
         }
         out.number(0, f64::from(round));
         Ok(())
-    }
-}
-
-impl Part for Converter {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
     }
 }
 
@@ -152,32 +133,11 @@ async fn start(broker: &Broker, starts: &Starts, cancel: &CancellationToken) -> 
     events.recv().await.unwrap();
     let reporter = Reporter::new(outbox, topics, "simulated", Loads::default());
     let bus = Arc::new(Simulated::default());
-    let surroundings = Surroundings {
-        bus: Arc::clone(&bus) as Arc<dyn Bus>,
-        reporter: reporter.clone(),
-        watchdog: Watchdog::default(),
-        records: Records::default(),
-    };
+    let surroundings = sensor::surroundings(&bus, reporter);
     for number in 0..SENSORS {
-        let spec: Arc<dyn SensorSpec> = Arc::new(Slow { starts: Arc::clone(starts) });
-        let sensor = SensorConfig {
-            id: format!("slow{number}"),
-            name: None,
-            driver: &sht4x::DRIVER,
-            at: At::I2c { bus: 1, address: 8 + number },
-            source: Source::Sampled { spec: Arc::clone(&spec), every: EVERY },
-            filters: Vec::new(),
-            store: Store::Latest,
-            fingerprint: Default::default(),
-        };
-        bus.place(&sensor.at, spec.simulate());
-        reporter.add(&sensor.id, sensor.id.clone(), sensor.store);
-        let (requests, inbox) = mpsc::channel(1);
-        let (surroundings, cancel) = (surroundings.clone(), cancel.clone());
-        tokio::spawn(async move {
-            let _requests = requests; // It ends when nobody can ask it any more.
-            sensing::run(sensor, surroundings, inbox, cancel).await;
-        });
+        let spec = Arc::new(Slow { starts: Arc::clone(starts) });
+        let at = At::I2c { bus: 1, address: 8 + number };
+        sensor::start(&bus, format!("slow{number}"), at, spec, EVERY, &surroundings, cancel);
     }
     client
 }

@@ -108,7 +108,7 @@ mod imp {
         let address = broker.local_addr().context("the embedded broker does not say where it listens")?;
         let shutdown = Shutdown(broker.shutdown_handle());
         let mut ready = broker.ready_receiver();
-        let task = tokio::spawn(async move {
+        let task = crate::task::spawn(async move {
             if let Err(error) = broker.run().await {
                 tracing::error!("the embedded broker ended: {error}");
             }

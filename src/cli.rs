@@ -10,6 +10,7 @@ mod log;
 mod run;
 mod scan;
 pub mod schema;
+mod set;
 mod watch;
 
 use crate::config::{Board, Config};
@@ -116,6 +117,12 @@ enum Command {
         output: Output,
     },
     /// Drive an actuator once, straight to the hardware, without a broker
+    ///
+    /// For when the agent does not run: lines that it holds are refused here, and other outputs it would not know of. Interlocks,
+    /// dead times, `min_off` and `max_on` hold as they do there. Since when the actuator is on or off, and what `initial: restore`
+    /// restores, is read where the agent notes it, and noted there: in $STATE_DIRECTORY, else in /var/lib/halyard if that is
+    /// there, else in ~/.local/state/halyard. /var/lib/halyard is for root and the user halyard alone; to others, what has a
+    /// `min_off` seems to have gone off just now.
     Set {
         /// The actuator
         actuator: String,
@@ -168,7 +175,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { hardware, output } => doctor::run(&hardware, output),
         Command::Read { sensors, hardware, output } => hardware::read(&hardware, &sensors, output.json),
         Command::Set { actuator, value, pulse, hardware, output } => {
-            hardware::set(&hardware, &actuator, &value, pulse, output.json)
+            set::run(&hardware, &actuator, &value, pulse, output.json)
         }
         Command::Safe { hardware } => hardware::safe(&hardware),
         Command::Call(call) => call.run(),

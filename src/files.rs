@@ -2,10 +2,11 @@
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{Error, Result, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// Replaces a file: whole or not at all, also when the power fails.
+/// Replaces a file: whole or not at all, also when the power fails. What root writes is the folder's owner's: the agent has to
+/// be able to read it.
 ///
 /// # Errors
 /// As the operating system has them; the file is as it was then.
@@ -17,6 +18,12 @@ pub fn replace(file: &Path, text: &str) -> Result<()> {
         _ => (),
     }
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    if let Some(owner) = file.parent().and_then(|folder| std::fs::metadata(folder).ok())
+        && owner.uid() != out.metadata()?.uid()
+    {
+        // Nobody but root may, and others need not.
+        let _ = fchown(&out, Some(owner.uid()), Some(owner.gid()));
+    }
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
     std::fs::rename(new, file)
@@ -67,5 +74,21 @@ mod tests {
         replace(&file, "two").unwrap();
         assert_eq!((std::fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o600));
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    }
+
+    #[test]
+    fn what_root_writes_is_the_folders_owners() {
+        const NOBODY: u32 = 65_534;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("actuators.json");
+        replace(&file, "mine").unwrap();
+        let own = std::fs::metadata(&file).unwrap().uid();
+        if std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).is_err() {
+            return; // not root
+        }
+        replace(&file, "theirs").unwrap();
+        let owner = std::fs::metadata(&file).unwrap();
+        assert_eq!((owner.uid(), owner.gid(), mode(&file)), (NOBODY, NOBODY, 0o600));
+        assert_ne!(own, NOBODY);
     }
 }

@@ -74,6 +74,7 @@ impl Running {
         let surroundings = Surroundings { bus, reporter: reporter_too, watchdog, records };
         let (requests, inbox) = mpsc::channel(8);
         let cancel = CancellationToken::new();
+        #[allow(clippy::disallowed_methods)] // the library's own is private
         runtime.spawn(sensing::run(sensor, surroundings, inbox, cancel.clone()));
         Self { _runtime: runtime, reporter, requests, cancel }
     }

@@ -3,6 +3,8 @@
 //! Each benchmark uses a part of it, so unused items are no news.
 #![allow(dead_code)]
 
+pub mod sensor;
+
 use crate::support::LIMIT;
 use crate::support::wire::{self, Publish, kind};
 use std::io::{ErrorKind, Read, Write};

@@ -10,59 +10,32 @@
 //!   whose state is not known counts as on for its interlocks, and goes to `safe` as soon as the hardware lets it.
 //! - Only one write of an actuator is under way at a time; what the gate wants itself goes before what was asked.
 //!
-//! What keeps an actuator from being on, and what begins when, is in [`begin`]; since when it is on or off in [`spell`].
+//! What holds for an actuator is in [`rules`], what keeps it from being on, and what begins when, in [`begin`], since when it is
+//! on or off in [`spell`]; all that is known of it in [`unit`]. What comes out is in [`told`].
 
 mod begin;
 #[cfg(test)]
 mod histories;
 mod rate;
+mod rules;
 mod seen;
 mod spell;
 #[cfg(test)]
 mod tests;
+mod told;
 mod unit;
 
 pub use rate::Rate;
+pub use rules::{Heartbeat, Rules};
 pub use spell::Past;
+pub use told::{Action, By, Outcome};
 
 use super::command::{Command, Reason, Refusal, Takes, Wanted};
-use halyard_drivers::{Control, Fault, Next, Value};
+use halyard_drivers::{Fault, Next, Value};
 use spell::Spell;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use unit::{FIRST_RETRY, Job, Pulse, Unit};
-
-/// What holds for one actuator.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// What can be asked of it.
-    pub control: Control,
-    /// What it goes to when nobody is in control.
-    pub safe: Value,
-    /// How long it may be without a broker.
-    pub safe_after: Option<Duration>,
-    /// How long it may be on at a stretch.
-    pub max_on: Option<Duration>,
-    /// How long it stays off once it went off.
-    pub min_off: Option<Duration>,
-    /// Actuators that are never on together with this one.
-    pub interlock: Vec<String>,
-    /// How long after one of those went off this one may go on. The longer one of two counts.
-    pub dead_time: Duration,
-    /// Who has to be heard for it to be on.
-    pub heartbeat: Option<Heartbeat>,
-    /// How many commands that do not turn it off it takes in a time.
-    pub rate: Option<Rate>,
-}
-
-/// A controller that has to be heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// The topic on which it says anything.
-    pub topic: String,
-    /// How long it may be silent.
-    pub timeout: Duration,
-}
 
 /// An actuator as it is when it is opened.
 #[derive(Clone, Debug, Default)]
@@ -71,102 +44,6 @@ pub struct Before {
     pub state: Option<Value>,
     /// What was noted of it.
     pub past: Option<Past>,
-}
-
-/// On whose behalf a state came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// A command, or the end of its `for`.
-    Command,
-    /// The gate itself.
-    Safety,
-    /// The configured `initial`.
-    Start,
-    /// Nobody here: it was found to be so.
-    Local,
-}
-
-impl By {
-    /// The word in the state.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Safety => "safety",
-            Self::Start => "start",
-            Self::Local => "local",
-        }
-    }
-}
-
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The command's id.
-    pub id: Option<String>,
-    /// `None`: applied. Else why not; `hardware` means failed, all others rejected.
-    pub reason: Option<Reason>,
-    /// The state, if it is known.
-    pub state: Option<Value>,
-    /// Why, for people.
-    pub message: Option<String>,
-}
-
-impl Outcome {
-    /// The contract's word.
-    #[must_use]
-    pub fn status(&self) -> &'static str {
-        match self.reason {
-            None => "applied",
-            Some(Reason::Hardware) => "failed",
-            Some(_) => "rejected",
-        }
-    }
-}
-
-/// What the owner of the gate has to do. `R` is whatever tells it where an answer goes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action<R> {
-    /// Drive the actuator, and report by [`Gate::written`].
-    Write {
-        /// Its id.
-        actuator: String,
-        /// The value.
-        value: Value,
-        /// For safety: without taking time for it.
-        at_once: bool,
-    },
-    /// Answer a command.
-    Answer {
-        /// Its id.
-        actuator: String,
-        /// What became of it.
-        outcome: Outcome,
-        /// Where the answer goes.
-        route: R,
-    },
-    /// The actuator has a new state.
-    State {
-        /// Its id.
-        actuator: String,
-        /// The value.
-        value: Value,
-        /// On whose behalf.
-        by: By,
-        /// The command's id.
-        id: Option<String>,
-        /// What for, if it is for safety.
-        why: Option<String>,
-    },
-    /// It went on or off, or may have: for the next start, where it is [`Before::past`].
-    Note {
-        /// Its id.
-        actuator: String,
-        /// Whether it is on, or may be.
-        active: bool,
-        /// Since when.
-        since: Instant,
-    },
 }
 
 /// See the module's description.

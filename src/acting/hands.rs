@@ -5,19 +5,28 @@
 //! while a driver is dropped. So whoever holds it holds it for microseconds, and a driver that never returns costs its
 //! worker only.
 
+mod removal;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub(super) use removal::Removal;
+pub(super) use work::Returned;
+
 use super::gate::{Action, Before, By, Gate, Rules};
 use super::memory::{Disk, Memory};
 use super::stamp::Stamp;
 use super::{Route, Shared};
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Initial};
-use crate::device::{Factory, attempt, no_answer, not_returned};
+use crate::device::{Factory, no_answer, not_returned};
 use crate::sensing::wire;
 use halyard_drivers::{Actuator, Control, Fault, Next, Shown, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use work::{Done, Job};
 
 /// Longest time that a write may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -72,98 +81,6 @@ struct Call {
     until: Instant,
 }
 
-/// What a worker can do.
-#[derive(Clone)]
-enum Job {
-    Open,
-    Check,
-    Step,
-    Write { value: Value, at_once: bool },
-}
-
-/// What came of it.
-pub(super) enum Done {
-    Opened(Result<Option<Value>, Fault>),
-    Checked(Result<Option<Value>, Fault>),
-    Advanced(Result<Option<Value>, Fault>),
-    Written(Result<Value, Fault>),
-}
-
-impl Job {
-    /// `seen`: the values of others that it shows.
-    fn run(
-        self,
-        factory: &Factory<dyn Actuator>,
-        driver: Option<Box<dyn Actuator>>,
-        seen: &[Option<Value>],
-    ) -> Returned {
-        let mut after = After { seen, ..After::default() };
-        let (driver, done) = match self {
-            Self::Open => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Opened),
-            Self::Check => and_next(factory, driver, &mut after, <dyn Actuator>::read, Done::Checked),
-            Self::Step => and_next(factory, driver, &mut after, <dyn Actuator>::advance, Done::Advanced),
-            Self::Write { value, at_once: false } => {
-                and_next(factory, driver, &mut after, |driver| driver.apply(&value), Done::Written)
-            }
-            Self::Write { value, at_once: true } => {
-                and_next(factory, driver, &mut after, |driver| driver.apply_at_once(&value), Done::Written)
-            }
-        };
-        let (next, readings) = if driver.is_some() { (after.next, after.readings) } else { (None, Vec::new()) };
-        Returned { driver, done, next, readings }
-    }
-
-    fn turns_on(&self) -> bool {
-        matches!(self, Self::Write { value, .. } if value.is_active())
-    }
-
-    fn failed(&self, fault: Fault) -> Done {
-        match self {
-            Self::Open => Done::Opened(Err(fault)),
-            Self::Check => Done::Checked(Err(fault)),
-            Self::Step => Done::Advanced(Err(fault)),
-            Self::Write { .. } => Done::Written(Err(fault)),
-        }
-    }
-}
-
-/// What a driver is shown before it does something, and what it has to say after that.
-#[derive(Default)]
-struct After<'a> {
-    seen: &'a [Option<Value>],
-    /// Time until its next step.
-    next: Option<Duration>,
-    /// What it measures beside its state.
-    readings: Vec<(&'static str, f64)>,
-}
-
-/// Does `work`, and asks what is after it.
-fn and_next<R>(
-    factory: &Factory<dyn Actuator>,
-    driver: Option<Box<dyn Actuator>>,
-    after: &mut After<'_>,
-    work: impl FnOnce(&mut (dyn Actuator + 'static)) -> Result<R, Fault>,
-    done: fn(Result<R, Fault>) -> Done,
-) -> (Option<Box<dyn Actuator>>, Done) {
-    let (driver, result) = attempt(factory, driver, |driver| {
-        driver.see(after.seen);
-        let result = work(driver);
-        (after.next, after.readings) = (driver.next(), driver.readings());
-        result
-    });
-    (driver, done(result))
-}
-
-/// What a worker comes back with.
-pub(super) struct Returned {
-    driver: Option<Box<dyn Actuator>>,
-    done: Done,
-    /// Time until its next step.
-    next: Option<Duration>,
-    /// What it measures beside its state.
-    readings: Vec<(&'static str, f64)>,
-}
-
 /// What has to be told, in this order.
 pub(super) enum News {
     Well(String),
@@ -182,32 +99,6 @@ pub(super) struct State {
     pub(super) why: Option<String>,
     /// What it measures beside its state.
     pub(super) readings: Vec<(&'static str, f64)>,
-}
-
-/// An actuator that is let go once it is safe.
-pub(super) struct Removal {
-    pub(super) actuator: String,
-    /// When nobody waits for that any more.
-    pub(super) until: Instant,
-    pub(super) done: Option<oneshot::Sender<()>>,
-}
-
-/// An actuator that somebody waited for. It is let go if it is safe, and its driver is dropped without the lock.
-pub(super) struct Gone {
-    pub(super) actuator: String,
-    pub(super) safe: bool,
-    hands: Option<Hands>,
-    done: Option<oneshot::Sender<()>>,
-}
-
-impl Gone {
-    pub(super) fn tell(self) {
-        drop(self.hands);
-        if let Some(done) = self.done {
-            // Whoever waited may have gone.
-            let _ = done.send(());
-        }
-    }
 }
 
 /// The gate and the hands.
@@ -229,23 +120,6 @@ pub(super) struct Body {
     pub(super) timer: Instant,
     /// Where workers report.
     shared: Weak<Shared>,
-}
-
-impl Rules {
-    /// What the configuration says.
-    pub(crate) fn of(config: &ActuatorConfig) -> Self {
-        Self {
-            control: config.spec.control(),
-            safe: config.safe.clone(),
-            safe_after: config.safe_after,
-            max_on: config.max_on,
-            min_off: config.min_off,
-            interlock: config.interlock.clone(),
-            dead_time: config.dead_time,
-            heartbeat: config.heartbeat.clone(),
-            rate: config.rate,
-        }
-    }
 }
 
 impl Body {
@@ -498,36 +372,9 @@ impl Body {
             Done::Written(result) => self.gate.written(id, result, now),
         }
     }
-
-    /// Lets go of what is removed and safe, and tells who waits for all to be safe. Only when all is told.
-    #[must_use]
-    pub(super) fn settle(&mut self, now: Instant) -> Vec<Gone> {
-        let (gate, hands, mut gone) = (&mut self.gate, &mut self.hands, Vec::new());
-        self.removing.retain_mut(|Removal { actuator, until, done }| {
-            let safe = gate.is_settled(actuator);
-            if safe || (*until <= now && done.is_some()) {
-                let hands = if safe { hands.remove(actuator) } else { None };
-                gone.push(Gone { actuator: actuator.clone(), safe, hands, done: done.take() });
-            }
-            if safe {
-                gate.remove(actuator);
-            }
-            !safe
-        });
-        if self.gate.actuators().all(|id| self.gate.is_settled(id))
-            && self.hands.values().all(|hands| hands.call.is_none())
-            && let Some(done) = self.stopping.take()
-        {
-            let _ = done.send(());
-        }
-        gone
-    }
 }
 
 /// Whether a value that was remembered can be one of this actuator: its id may have been another one's.
 fn is_of(value: &Value, control: &Control) -> bool {
     matches!(value, Value::Text(_)) == matches!(control, Control::Text(_))
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,7 +38,7 @@ const MOST_NEWS: usize = 10_000;
 const ROUND: Duration = Duration::from_secs(1);
 
 /// Where the answer to a command goes beside `B/A/E/result`: MQTT 5's response topic and correlation data.
-type Route = Option<(String, Option<Bytes>)>;
+pub(crate) type Route = Option<(String, Option<Bytes>)>;
 
 /// A handle to the actuators. They and their timer are gone with the last one.
 #[derive(Clone)]

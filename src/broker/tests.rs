@@ -53,7 +53,7 @@ impl Client {
                     options.set_last_will(rumqttc::LastWill::new(topic, "offline", rumqttc::QoS::AtLeastOnce, true));
                 }
                 let (client, events) = rumqttc::AsyncClient::new(options, 100);
-                (Sender::V3(client), tokio::spawn(poll_v3(events, tell)))
+                (Sender::V3(client), crate::task::spawn(poll_v3(events, tell)))
             }
             Version::V5 => {
                 let mut options = rumqttc::v5::MqttOptions::new(id, host, address.port());
@@ -62,7 +62,7 @@ impl Client {
                     options.set_last_will(v5::LastWill::new(topic, "offline", QoS5::AtLeastOnce, true, None));
                 }
                 let (client, events) = rumqttc::v5::AsyncClient::new(options, 100);
-                (Sender::V5(client), tokio::spawn(poll_v5(events, tell)))
+                (Sender::V5(client), crate::task::spawn(poll_v5(events, tell)))
             }
         };
         let mut client = Self { sender, seen, poll };

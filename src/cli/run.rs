@@ -19,6 +19,8 @@ use tracing::{info, warn};
 
 /// How long workers that are stuck may hold up the end.
 const LEAVE: Duration = Duration::from_millis(50);
+/// What systemd gives the service as its state directory: `StateDirectory=` in systemd/halyard.service.
+const SERVICE_STATE: &str = "/var/lib/halyard";
 
 pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
     no_core();
@@ -33,6 +35,7 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
         .map_err(|error| Failure::new(code::FAILED, format!("the runtime cannot start: {error}")))?;
     let again = hardware.clone();
     // On a worker, not on this thread: what one task hands to another stays on its thread then.
+    #[allow(clippy::disallowed_methods)] // it has a result; there is one
     let agent = runtime.spawn(agent(config, move || again.read(&file)));
     let result = runtime.block_on(agent).unwrap_or_else(|panic| resume_unwind(panic.into_panic()));
     // A driver that never returns must not keep the process.
@@ -146,6 +149,23 @@ pub(super) fn state_directory() -> Option<PathBuf> {
             warn!("{}: {error}; `initial: restore` gives the safe state", folder.display());
             None
         }
+    }
+}
+
+/// Where commands that work beside the agent find what it noted: where systemd says; else in the service's folder, if there
+/// is one; else where an agent of this user keeps its state.
+///
+/// # Errors
+/// When that folder may not be read.
+pub(super) fn noted_directory(board: Board) -> Result<Option<PathBuf>, String> {
+    let given = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    // Nothing that happens to simulated parts is of any interest to the service.
+    let service = || (board != Board::Simulated).then(|| PathBuf::from(SERVICE_STATE));
+    let Some(folder) = given.or_else(service) else { return Ok(state_directory()) };
+    match std::fs::read_dir(&folder) {
+        Ok(_) => Ok(Some(folder)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(state_directory()),
+        Err(error) => Err(format!("{}: {error}", folder.display())),
     }
 }
 

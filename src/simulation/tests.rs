@@ -171,7 +171,7 @@ async fn time_passes_until_it_is_cancelled() {
     let scene = Scene::new(&config(vec![climate()], vec![]), &buses);
     let before = buses.told("temperature");
     let cancel = CancellationToken::new();
-    let task = tokio::spawn(run(scene, cancel.clone()));
+    let task = crate::task::spawn(run(scene, cancel.clone()));
     let moved = async {
         while buses.told("temperature") == before {
             tokio::time::sleep(Duration::from_millis(10)).await;

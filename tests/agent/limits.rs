@@ -72,6 +72,64 @@ fn max_on_goes_on_after_a_kill() {
 }
 
 #[test]
+fn set_by_hand_goes_on_where_the_agent_ended_and_the_agent_where_that_ended() {
+    let parts = "actuators:
+  - { id: compressor, driver: switch, line: GPIO27, min_off: 1h, initial: on, interlock: [ pump ] }
+  - { id: pump, driver: switch, line: GPIO22, max_on: 1h }
+  - { id: lamp, driver: switch, line: GPIO5, initial: restore }
+";
+    let Some(mut stand) = Stand::start(parts) else { return };
+    assert_eq!(stand.command("pump", "ON")["status"], "applied");
+    wait_until("it is on disk", || stand.program.kept().contains("\"on\":true"));
+    let now = Instant::now();
+    wait_until("a second", || now.elapsed() > Duration::from_secs(1));
+    stand.program.signal(libc::SIGKILL);
+    stand.program.exit();
+    let entry = |stand: &Stand, actuator: &str| -> Json {
+        serde_json::from_str::<Json>(&stand.program.kept()).unwrap()[actuator].clone()
+    };
+    // As if one had gone off, and the other on, so many milliseconds earlier.
+    let earlier = |stand: &Stand, actuator: &str, time: i64| {
+        let mut kept: Json = serde_json::from_str(&stand.program.kept()).unwrap();
+        kept[actuator]["uptime"] = json!(kept[actuator]["uptime"].as_i64().unwrap() - time);
+        std::fs::write(stand.program.state().join("actuators.json"), kept.to_string()).unwrap();
+    };
+    let set = |stand: &Stand, arguments: &[&str]| {
+        let output = stand.program.beside(&[&["set"], arguments].concat());
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    let pump = entry(&stand, "pump");
+    let (code, text) = set(&stand, &["compressor", "ON"]);
+    assert!(code == Some(1) && text.contains("(busy): off for less than its `min_off` of 3600s: 3"), "{code:?} {text}");
+    let left = to_go(&json!({ "message": text.trim_end() }));
+    assert!(left < 3_600, "it does not begin anew: {text}");
+    // Once it has rested it goes on, which is noted, and off, after which it rests.
+    earlier(&stand, "compressor", 7_200_000);
+    assert_eq!(set(&stand, &["compressor", "ON"]), (Some(0), "compressor ON\n".to_owned()));
+    assert_eq!(entry(&stand, "compressor")["on"], true);
+    assert_eq!(set(&stand, &["compressor", "OFF"]), (Some(0), "compressor OFF\n".to_owned()));
+    assert_eq!(set(&stand, &["compressor", "ON"]).0, Some(1));
+    // It was found to be off, but not driven.
+    assert_eq!(entry(&stand, "pump"), pump);
+
+    // What has been on for almost as long as it may goes off before its `--for`.
+    earlier(&stand, "pump", 3_600_000 - 3_000);
+    let now = Instant::now();
+    assert_eq!(set(&stand, &["pump", "ON", "--for", "1h"]), (Some(0), "pump OFF\n".to_owned()));
+    assert!(now.elapsed() < Duration::from_secs(35));
+    assert_eq!(entry(&stand, "pump")["on"], false);
+
+    assert_eq!(set(&stand, &["lamp", "ON"]).0, Some(0));
+    stand.witness.mark();
+    stand.program.run_again(|_| {});
+    stand.state("lamp", "ON", "start");
+    stand.state("compressor", "OFF", "start");
+    let rest = to_go(&stand.command("compressor", "ON"));
+    assert!(rest < 3_600, "{rest}");
+}
+
+#[test]
 fn a_rate_is_kept_but_never_for_off() {
     let parts = "actuators: [ { id: pump, driver: switch, line: GPIO27, rate: { limit: 3, per: 1h } } ]";
     let Some(stand) = Stand::start(parts) else { return };

@@ -109,6 +109,10 @@ fn read_and_set_on_simulated_hardware() {
     ends_with(&run(&folder, "set pump MAYBE"), 2);
     assert!(ends_with(&run(&folder, "set pump 7"), 1).1.contains("unknown-value"));
     assert!(ends_with(&run(&folder, "set heater ON"), 2).1.contains("--for"), "nobody would turn it off");
+    // Where the notes cannot be read, that is said; off is obeyed all the same.
+    let unreadable = command(&folder).args(["set", "heater", "OFF"]).env("STATE_DIRECTORY", "config.yaml").output();
+    let (out, err) = ends_with(&unreadable.unwrap(), 0);
+    assert!(out == "heater OFF\n" && err.contains("what the agent noted of heater is not known here"), "{err}");
     assert_eq!(ends_with(&run(&folder, "safe"), 0).0.lines().count(), 4);
 }
 

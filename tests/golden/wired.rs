@@ -216,6 +216,7 @@ impl Bus for Wired {
         self.control.note(port, &format!("is opened with {baud} {data_bits}{parity}{stop_bits}"));
         let part = self.simulated.part(&At::Serial(port.to_owned())).unwrap();
         let (near, far) = duplex(KEPT);
+        #[allow(clippy::disallowed_methods)] // the library's own is private
         tokio::spawn(live(part, far, port.to_owned(), self.control.clone()));
         Ok(Box::new(near))
     }

@@ -3,7 +3,7 @@
 use super::lab::{Outside, wait_until};
 use super::scenario;
 use super::support::proxy::Proxy;
-use super::world::{Message, World};
+use super::world::{Agent, Listener, Message, World};
 use std::time::{Duration, Instant, SystemTime};
 
 const PARTS: &str = "\
@@ -84,17 +84,28 @@ fn edges_arrive_once_and_in_order() {
     });
 }
 
+/// An agent whose way to the broker can be cut off.
+fn behind_a_proxy() -> (World, Proxy, Listener, Agent) {
+    let mut world = World::new(PARTS);
+    let proxy = Proxy::start(world.broker.address(), 5);
+    world.reach_by(proxy.url());
+    world.configure(PARTS);
+    let listener = world.listen();
+    let agent = world.start(&listener);
+    (world, proxy, listener, agent)
+}
+
+/// Begins an outage, which the agent has noticed by the end of this.
+fn cut_off(proxy: &Proxy, agent: &Agent) {
+    proxy.cut();
+    wait_until("loss of the broker", || agent.log().contains("no connection to the broker"));
+}
+
 #[test]
 fn edges_of_an_outage_are_delivered() {
     scenario("inputs::edges_of_an_outage_are_delivered", || {
         let door = Outside::of(17);
-        let mut world = World::new(PARTS);
-        // Keeps the agent away from the new broker until somebody listens there.
-        let proxy = Proxy::start(world.broker.address(), 5);
-        world.reach_by(proxy.url());
-        world.configure(PARTS);
-        let listener = world.listen();
-        let agent = world.start(&listener);
+        let (mut world, proxy, listener, agent) = behind_a_proxy();
         let from = listener.mark();
         pull(&door, true);
         let delivered = listener.find(from, "door", |message| told(message).0 == "ON").payload;
@@ -103,9 +114,9 @@ fn edges_of_an_outage_are_delivered() {
             proxy.record(|record| record.acknowledged.contains(&delivered.clone().into_bytes()))
         });
 
-        proxy.cut();
+        // Kept away from the new broker until somebody listens there.
+        cut_off(&proxy, &agent);
         world.broker.kill();
-        wait_until("loss of the broker", || agent.log().contains("no connection to the broker"));
         let bounds: Vec<_> = [false, true, false].into_iter().map(|up| pull(&door, up)).collect();
         world.broker.restart();
         let listener = world.listen();
@@ -138,15 +149,9 @@ fn edges_of_an_outage_are_delivered() {
 fn edges_of_an_outage_survive_a_kill() {
     scenario("inputs::edges_of_an_outage_survive_a_kill", || {
         let door = Outside::of(17);
-        let mut world = World::new(PARTS);
-        let proxy = Proxy::start(world.broker.address(), 5);
-        world.reach_by(proxy.url());
-        world.configure(PARTS);
-        let listener = world.listen();
-        let mut agent = world.start(&listener);
+        let (world, proxy, listener, mut agent) = behind_a_proxy();
         listener.state(0, "door", "OFF");
-        proxy.cut();
-        wait_until("loss of the broker", || agent.log().contains("no connection to the broker"));
+        cut_off(&proxy, &agent);
         let bounds: Vec<_> = [true, false, true, false].into_iter().map(|up| pull(&door, up)).collect();
         // Only what the agent was told of can it keep.
         let is_kept = |(before, after): &(String, String)| {

@@ -1,8 +1,8 @@
 //! What the kernel's own drivers measure: 1-Wire, IIO, hwmon, and the machine itself.
 
 use super::guest;
-use super::lab::{connect, wait_until};
-use super::world::World;
+use super::lab::{Parts, connect, wait_until};
+use super::world::{Listener, World};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,21 @@ fn kernel_driver(there: bool) {
     fs::write(format!("/sys/bus/i2c/devices/i2c-1/{file}"), text).unwrap();
 }
 
+/// Of the BME280: °C, % and hPa.
+const CLIMATES: [[f64; 3]; 2] = [[21.5, 40.0, 1020.0], [-7.25, 82.0, 975.0]];
+
+/// Gives the chip this climate, and waits until the room has it.
+fn follows(parts: &Parts, listener: &Listener, climate: [f64; 3]) {
+    const CHANNELS: [(&str, f64); 3] = [("temperature", 0.02), ("humidity", 0.1), ("pressure", 0.1)];
+    let from = listener.mark();
+    for ((channel, _), value) in CHANNELS.iter().zip(climate) {
+        parts.stimulate("chip", channel, value).unwrap();
+    }
+    for ((channel, within), value) in CHANNELS.iter().zip(climate) {
+        listener.about(from, "room", channel, value, *within);
+    }
+}
+
 #[test]
 fn whatever_the_kernel_drives() {
     guest("kernel::whatever_the_kernel_drives", "mkdir /sys/kernel/config/iio/devices/dummy/example", || {
@@ -127,14 +142,9 @@ fn whatever_the_kernel_drives() {
         ));
         let listener = world.listen();
         let mut agent = world.start(&listener);
-        for (celsius, percent, hectopascal) in [(21.5, 40.0, 1020.0), (-7.25, 82.0, 975.0)] {
+        for climate in CLIMATES {
+            follows(&parts, &listener, climate);
             let from = listener.mark();
-            for (channel, value) in [("temperature", celsius), ("humidity", percent), ("pressure", hectopascal)] {
-                parts.stimulate("chip", channel, value).unwrap();
-            }
-            listener.about(from, "room", "temperature", celsius, 0.02);
-            listener.about(from, "room", "humidity", percent, 0.1);
-            listener.about(from, "room", "pressure", hectopascal, 0.1);
             wire("temp0", 31_250);
             listener.about(from, "wire", "temp1", 31.25, 0.01);
         }
@@ -186,14 +196,8 @@ fn a_timer_fills_a_buffer() {
         let world = World::new(&sensor("20Hz"));
         let listener = world.listen();
         let mut agent = world.start(&listener);
-        for (celsius, percent, hectopascal) in [(21.5, 40.0, 1020.0), (-7.25, 82.0, 975.0)] {
-            let from = listener.mark();
-            for (channel, value) in [("temperature", celsius), ("humidity", percent), ("pressure", hectopascal)] {
-                parts.stimulate("chip", channel, value).unwrap();
-            }
-            listener.about(from, "room", "temperature", celsius, 0.02);
-            listener.about(from, "room", "humidity", percent, 0.1);
-            listener.about(from, "room", "pressure", hectopascal, 0.1);
+        for climate in CLIMATES {
+            follows(&parts, &listener, climate);
         }
         assert_eq!(
             (of_iio("buffer/enable"), of_iio("trigger/current_trigger")),

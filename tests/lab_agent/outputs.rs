@@ -4,6 +4,7 @@
 //! Pi does and the lab's own GPIO chips do not, and what was ever driven is on record.
 
 use super::lab::{Expander, Outside, connect, wait_until};
+use super::tools::Holder;
 use super::world::World;
 use super::{guest, scenario};
 use std::time::{Duration, SystemTime};
@@ -229,6 +230,24 @@ fn reload(world: &World, lines: &Expander) {
         assert_eq!((driven | fan | 1 << VALVE), (others | fan | 1 << VALVE), "{driven:#010b}");
     }
     assert_eq!(lines.levels(), levels | 1 << VALVE | fan);
+}
+
+#[test]
+fn safe_turns_nothing_on_beside_what_it_cannot_turn_off() {
+    scenario("outputs::safe_turns_nothing_on_beside_what_it_cannot_turn_off", || {
+        let world = World::new(
+            "\
+actuators:
+  - { id: fan, driver: switch, line: GPIO27, safe: on, interlock: [ heater ] }
+  - { id: heater, driver: switch, line: GPIO22 }",
+        );
+        assert_eq!(world.halyard("safe", &[]), (0, "heater OFF\nfan ON\n".to_owned(), String::new()));
+        let holder = Holder::of("22");
+        let (code, out, err) = world.halyard("safe", &[]);
+        assert_eq!((code, out.as_str()), (69, "fan OFF\n"), "{err}");
+        assert!(err.contains("heater (switch at GPIO22): "), "{err}");
+        drop(holder);
+    });
 }
 
 #[test]

@@ -123,10 +123,10 @@ const CLIMATE: &str = "climate (bme280 at i2c-1/0x76)";
 const PUMP: &str = "pump (switch at GPIO27)";
 
 /// Somebody else who has a line.
-struct Holder(Child);
+pub struct Holder(Child);
 
 impl Holder {
-    fn of(offset: &str) -> Self {
+    pub fn of(offset: &str) -> Self {
         let holder = Self(Command::new("lab-io").args(["gpio-set", "gpiochip0", offset, "1", "100"]).spawn().unwrap());
         wait_until("holder", || {
             let name = format!("gpiochip0:{offset} ");

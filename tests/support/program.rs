@@ -63,6 +63,11 @@ impl Program {
         self.process = spawn(&self.folder, self.memory.as_ref(), &self.log, adjust);
     }
 
+    /// Runs another command of the program to its end, where this one runs or ran.
+    pub fn beside(&self, arguments: &[&str]) -> Output {
+        halyard(&self.folder, arguments)
+    }
+
     /// Number of its process.
     pub fn id(&self) -> u32 {
         self.process.id()

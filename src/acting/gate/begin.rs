@@ -170,7 +170,7 @@ impl Hindrance {
 
 /// What another actuator that went off keeps this one from.
 fn dead_time<R>(unit: &Unit<R>, id: &str, other: &Unit<R>, now: Instant) -> Option<Hindrance> {
-    let dead_time = unit.rules.dead_time.max(other.rules.dead_time);
+    let dead_time = unit.rules.dead_time_after(&other.rules);
     let until = other.spell.off_since()? + dead_time;
     let left: Duration = until.saturating_duration_since(now);
     let message = format!("{id} went off less than {dead_time:?} ago: {} to go", rough(left));

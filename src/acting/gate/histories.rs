@@ -9,9 +9,11 @@
 mod world;
 
 use super::*;
+use halyard_drivers::Control;
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use world::World;
 
 /// Steps of a history, on average.

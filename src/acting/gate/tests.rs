@@ -5,7 +5,8 @@ mod limits;
 use super::unit::{LONGEST_RETRY, QUEUE};
 use super::*;
 use crate::acting::command::{Takes, parse};
-use halyard_drivers::{Appearance, Characters, FaultKind, Texts};
+use halyard_drivers::{Appearance, Characters, Control, FaultKind, Texts};
+use std::time::Duration;
 
 const OFF: Value = Value::Switch(false);
 

@@ -14,7 +14,7 @@ fn scripted(talk: &'static [Exchange]) -> Open {
     let talk = Arc::new(Mutex::new(talk.iter()));
     Box::new(move || {
         let (port, end) = duplex(256);
-        tokio::spawn(answer(end, Arc::clone(&talk)));
+        crate::task::spawn(answer(end, Arc::clone(&talk)));
         Ok(Box::new(port))
     })
 }
@@ -113,7 +113,7 @@ async fn a_line_has_one_setting() {
 async fn over_tcp() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let link = Link::Tcp(server.local_addr().unwrap().to_string());
-    tokio::spawn(async move {
+    crate::task::spawn(async move {
         let (mut stream, _) = server.accept().await.unwrap();
         let mut request = [0; 12];
         stream.read_exact(&mut request).await.unwrap();
