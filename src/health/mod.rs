@@ -7,8 +7,8 @@ pub use page::{Page, serve};
 
 use crate::bus::Load;
 use crate::mqtt::OutboxStatus;
+use crate::problem::Problem;
 use crate::time::rfc3339;
-use halyard_drivers::Fault;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -46,19 +46,6 @@ pub struct Entity {
     pub state: Option<Json>,
 }
 
-/// What is wrong with an entity.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// When it began.
-    pub since: SystemTime,
-    /// What it is.
-    pub fault: Fault,
-    /// Faults since then.
-    pub count: u64,
-    /// When it is tried again, if that is not the ordinary schedule.
-    pub next: Option<SystemTime>,
-}
-
 /// The result of a command that was carried out.
 pub const APPLIED: &str = "applied";
 /// The result of a command that was dropped in a flood.
@@ -77,7 +64,7 @@ impl Health {
             .filter_map(|(id, entity)| Some((id.clone(), entity.problem.as_ref()?.json())))
             .collect();
         // No entity has this id.
-        problems.extend(outbox.problem.as_ref().map(|problem| ("agent".to_owned(), disk_json(problem))));
+        problems.extend(outbox.problem.as_ref().map(|problem| ("agent".to_owned(), problem.json())));
         let buses: Map<String, Json> = self.buses.iter().map(|(name, load)| (name.clone(), load_json(load))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -113,28 +100,6 @@ impl Health {
         }
         json!({ "applied": applied, "failed": failed, "rejected": rejected })
     }
-}
-
-impl Problem {
-    fn json(&self) -> Json {
-        json!({
-            "kind": self.fault.kind.name(),
-            "message": self.fault.message,
-            "since": rfc3339(self.since),
-            "count": self.count,
-            "next": self.next.map(rfc3339),
-        })
-    }
-}
-
-fn disk_json(problem: &crate::store::Problem) -> Json {
-    json!({
-        "kind": "disk",
-        "message": problem.message,
-        "since": rfc3339(problem.since),
-        "count": problem.count,
-        "next": null,
-    })
 }
 
 fn load_json(load: &Load) -> Json {
