@@ -14,6 +14,7 @@ mod agent {
     mod limits;
     mod line;
     mod metrics;
+    mod mute;
     mod outages;
     mod reload;
     mod requests;

@@ -63,8 +63,9 @@ impl Health {
             .iter()
             .filter_map(|(id, entity)| Some((id.clone(), entity.problem.as_ref()?.json())))
             .collect();
-        // No entity has this id.
-        problems.extend(outbox.problem.as_ref().map(|problem| ("agent".to_owned(), problem.json())));
+        // No entity has this id. Where both are in trouble, what may lose samples is said.
+        let own = outbox.problem.as_ref().or(outbox.doubt.as_ref());
+        problems.extend(own.map(|problem| ("agent".to_owned(), problem.json())));
         let buses: Map<String, Json> = self.buses.iter().map(|(name, load)| (name.clone(), load_json(load))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
