@@ -71,8 +71,17 @@ impl Reporter {
 
     /// A new entity, neither on- nor offline yet.
     pub fn add(&self, id: &str, title: String, store: Store) {
+        self.insert(id, title, store, false);
+    }
+
+    /// The same of an actuator that takes text.
+    pub fn add_text(&self, id: &str, title: String) {
+        self.insert(id, title, Store::Latest, true);
+    }
+
+    fn insert(&self, id: &str, title: String, store: Store, is_text: bool) {
         let mut entities = self.lock();
-        let entity = Entity { title, store, health: health::Entity::default() };
+        let entity = Entity { title, store, health: health::Entity { is_text, ..health::Entity::default() } };
         if entities.insert(id.to_owned(), entity).is_none() && store == Store::All {
             self.outbox.expect(&self.topics.state(id));
         }

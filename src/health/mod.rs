@@ -42,6 +42,8 @@ pub struct Entity {
     /// Results of commands since then, by [`Reason::name`](crate::acting::command::Reason::name), [`APPLIED`]
     /// or [`UNREAD`].
     pub commands: BTreeMap<&'static str, u64>,
+    /// Whether its state is a text, whatever it says.
+    pub is_text: bool,
     /// Its newest state.
     pub state: Option<Json>,
 }
