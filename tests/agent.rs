@@ -18,6 +18,7 @@ mod agent {
     mod outages;
     mod reload;
     mod requests;
+    mod returns;
     mod safety;
     mod secrets;
     mod stand;
