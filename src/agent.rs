@@ -14,7 +14,7 @@ use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::bus::{Bus, Loads};
 use crate::config::{Config, SensorConfig};
 use crate::health;
-use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Shortcut, Topics};
+use crate::mqtt::{Client, Event, Inbound, Incoming, Limits, Outbox, Settings, Shortcut, Topics};
 use crate::reporter::Reporter;
 use crate::sensing::records::SENSORS_FILE;
 use crate::sensing::{self, ReadRequest, Records, Surroundings, title};
@@ -143,8 +143,9 @@ async fn work(
     let (events_in, mut events) = mpsc::channel(EVENTS);
     let subscriptions = subscriptions(&config).into_iter().collect();
     let will = topics.agent_availability();
+    let settings = Settings { probe_topic: Some(topics.response("probe")), ..config.mqtt.clone() };
     let shortcut = commands(topics, config.discovery.clone(), acting.clone());
-    let client = Client::start_with(&config.mqtt, Some(&will), subscriptions, outbox, events_in, shortcut)
+    let client = Client::start_with(&settings, Some(&will), subscriptions, outbox, events_in, shortcut)
         .context("the MQTT client cannot be set up")?;
     let mut agent = Agent {
         client,

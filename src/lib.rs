@@ -11,6 +11,7 @@ pub mod doctor;
 mod files;
 pub mod health;
 pub mod mqtt;
+pub mod problem;
 pub mod reporter;
 pub mod scan;
 pub mod sensing;

@@ -4,8 +4,9 @@
 use crate::acting::command::Reason;
 use crate::bus::Loads;
 use crate::config::Store;
-use crate::health::{self, APPLIED, Health, Problem, UNREAD};
+use crate::health::{self, APPLIED, Health, UNREAD};
 use crate::mqtt::{Outbox, Outgoing, Topics};
+use crate::problem::Problem;
 use bytes::Bytes;
 use halyard_drivers::{Fault, Value};
 use serde_json::{Map, Value as Json};
@@ -70,8 +71,17 @@ impl Reporter {
 
     /// A new entity, neither on- nor offline yet.
     pub fn add(&self, id: &str, title: String, store: Store) {
+        self.insert(id, title, store, false);
+    }
+
+    /// The same of an actuator that takes text.
+    pub fn add_text(&self, id: &str, title: String) {
+        self.insert(id, title, Store::Latest, true);
+    }
+
+    fn insert(&self, id: &str, title: String, store: Store, is_text: bool) {
         let mut entities = self.lock();
-        let entity = Entity { title, store, health: health::Entity::default() };
+        let entity = Entity { title, store, health: health::Entity { is_text, ..health::Entity::default() } };
         if entities.insert(id.to_owned(), entity).is_none() && store == Store::All {
             self.outbox.expect(&self.topics.state(id));
         }
@@ -144,7 +154,7 @@ impl Reporter {
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
         if let Some(problem) = entity.health.problem.take() {
-            info!("{}: works again after {} faults ({})", entity.title, problem.count, problem.fault);
+            info!("{}: works again after {} faults ({})", entity.title, problem.count, problem.message);
             self.changed.notify_one();
         }
         if entity.health.online != Some(true) {
@@ -161,15 +171,16 @@ impl Reporter {
         let next = pause.map(|pause| SystemTime::now() + pause);
         entity.health.faults += 1;
         match &mut entity.health.problem {
-            Some(problem) if problem.fault == *fault => {
+            Some(problem) if (problem.kind, &problem.message) == (fault.kind.name(), &fault.message) => {
                 problem.count += 1;
                 problem.next = next;
                 debug!("{}: {fault} ({} times)", entity.title, problem.count);
             }
             problem => {
                 warn!("{}: {fault}", entity.title);
-                let (since, count) = problem.as_ref().map_or((SystemTime::now(), 0), |old| (old.since, old.count));
-                *problem = Some(Problem { since, fault: fault.clone(), count: count + 1, next });
+                let new = Problem { next, ..Problem::new(fault.kind.name(), fault.message.clone()) };
+                let (since, count) = problem.as_ref().map_or((new.since, 0), |old| (old.since, old.count));
+                *problem = Some(Problem { since, count: count + 1, ..new });
                 self.changed.notify_one();
             }
         }

@@ -14,9 +14,11 @@ mod agent {
     mod limits;
     mod line;
     mod metrics;
+    mod mute;
     mod outages;
     mod reload;
     mod requests;
+    mod returns;
     mod safety;
     mod secrets;
     mod stand;

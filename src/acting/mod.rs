@@ -17,7 +17,7 @@ use crate::sensing::{json_of, title};
 use crate::time::rfc3339;
 use crate::watchdog::{Progress, Watchdog};
 use bytes::Bytes;
-use command::Reason;
+use command::{Reason, Takes};
 use gate::{Action, By, Outcome};
 use halyard_drivers::Value;
 use hands::{Body, News, Removal, Returned, State};
@@ -116,7 +116,12 @@ impl Acting {
 
     /// A new actuator: it is opened and gets its `initial`.
     pub fn add(&self, config: ActuatorConfig) {
-        self.shared.reporter.add(&config.id, title(&config.id, config.driver.name, &config.at), Store::Latest);
+        let title = title(&config.id, config.driver.name, &config.at);
+        if Takes::of(&config.spec.control()) == Takes::Text {
+            self.shared.reporter.add_text(&config.id, title);
+        } else {
+            self.shared.reporter.add(&config.id, title, Store::Latest);
+        }
         drop(self.change(|body, now| body.add(config, now)));
     }
 

@@ -97,12 +97,14 @@ impl Health {
         rows
     }
 
-    /// What in the states is a number, or can be one.
+    /// What in the states is a number, or can be one. A text is none, whatever it says.
     fn states(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (id, entity) in &self.entities {
             for (channel, value) in entity.state.iter().filter_map(Json::as_object).flatten() {
                 let value = match value {
+                    // Of a command, and anything.
+                    Json::String(_) if entity.is_text || channel == "id" => None,
                     Json::Number(number) => number.as_f64(),
                     Json::Bool(on) => Some(flag(*on)),
                     Json::String(text) if text == "ON" || text == "OFF" => Some(flag(text == "ON")),

@@ -7,8 +7,8 @@ pub use page::{Page, serve};
 
 use crate::bus::Load;
 use crate::mqtt::OutboxStatus;
+use crate::problem::Problem;
 use crate::time::rfc3339;
-use halyard_drivers::Fault;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -42,21 +42,10 @@ pub struct Entity {
     /// Results of commands since then, by [`Reason::name`](crate::acting::command::Reason::name), [`APPLIED`]
     /// or [`UNREAD`].
     pub commands: BTreeMap<&'static str, u64>,
+    /// Whether its state is a text, whatever it says.
+    pub is_text: bool,
     /// Its newest state.
     pub state: Option<Json>,
-}
-
-/// What is wrong with an entity.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// When it began.
-    pub since: SystemTime,
-    /// What it is.
-    pub fault: Fault,
-    /// Faults since then.
-    pub count: u64,
-    /// When it is tried again, if that is not the ordinary schedule.
-    pub next: Option<SystemTime>,
 }
 
 /// The result of a command that was carried out.
@@ -76,8 +65,9 @@ impl Health {
             .iter()
             .filter_map(|(id, entity)| Some((id.clone(), entity.problem.as_ref()?.json())))
             .collect();
-        // No entity has this id.
-        problems.extend(outbox.problem.as_ref().map(|problem| ("agent".to_owned(), disk_json(problem))));
+        // No entity has this id. Where both are in trouble, what may lose samples is said.
+        let own = outbox.problem.as_ref().or(outbox.doubt.as_ref());
+        problems.extend(own.map(|problem| ("agent".to_owned(), problem.json())));
         let buses: Map<String, Json> = self.buses.iter().map(|(name, load)| (name.clone(), load_json(load))).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -113,28 +103,6 @@ impl Health {
         }
         json!({ "applied": applied, "failed": failed, "rejected": rejected })
     }
-}
-
-impl Problem {
-    fn json(&self) -> Json {
-        json!({
-            "kind": self.fault.kind.name(),
-            "message": self.fault.message,
-            "since": rfc3339(self.since),
-            "count": self.count,
-            "next": self.next.map(rfc3339),
-        })
-    }
-}
-
-fn disk_json(problem: &crate::store::Problem) -> Json {
-    json!({
-        "kind": "disk",
-        "message": problem.message,
-        "since": rfc3339(problem.since),
-        "count": problem.count,
-        "next": null,
-    })
 }
 
 fn load_json(load: &Load) -> Json {

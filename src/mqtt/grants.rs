@@ -2,6 +2,7 @@
 
 use super::message::Outgoing;
 use paho_mqtt::{Properties, PropertyCode};
+use std::time::Duration;
 
 /// What may be sent on a connection (MQTT 5, 3.2.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +15,14 @@ pub(super) struct Grants {
     pub(super) retain: bool,
     /// Messages that may be on their way and not acknowledged yet.
     pub(super) in_flight: usize,
+    /// How long the connection may be silent, if not as long as we wanted.
+    pub(super) keep_alive: Option<Duration>,
 }
 
 impl Default for Grants {
     /// Of a broker that says nothing.
     fn default() -> Self {
-        Self { packet: usize::MAX, qos: 2, retain: true, in_flight: usize::from(u16::MAX) }
+        Self { packet: usize::MAX, qos: 2, retain: true, in_flight: usize::from(u16::MAX), keep_alive: None }
     }
 }
 
@@ -30,13 +33,18 @@ impl Grants {
         // Four bytes come as a signed number.
         let number = |code| properties.get(code).and_then(|property| property.get_u32().map(|number| number as usize));
         let small = |code| properties.get(code).and_then(|property| property.get_byte());
-        let count = properties.get(PropertyCode::ReceiveMaximum).and_then(|property| property.get_u16());
+        let count = |code| properties.get(code).and_then(|property| property.get_u16());
+        let in_flight = count(PropertyCode::ReceiveMaximum).map(usize::from);
         Self {
             // 0 is a protocol error of theirs.
             packet: number(PropertyCode::MaximumPacketSize).filter(|size| *size > 0).unwrap_or(usual.packet),
             qos: small(PropertyCode::MaximumQos).unwrap_or(usual.qos),
             retain: small(PropertyCode::RetainAvailable) != Some(0),
-            in_flight: count.map(usize::from).filter(|count| *count > 0).unwrap_or(usual.in_flight),
+            in_flight: in_flight.filter(|count| *count > 0).unwrap_or(usual.in_flight),
+            // 0: it never probes us, and we may probe it as we like.
+            keep_alive: count(PropertyCode::ServerKeepAlive)
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into())),
         }
     }
 
@@ -74,7 +82,6 @@ fn length_of_length(length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn message(payload: usize) -> Outgoing {
         Outgoing {
@@ -102,7 +109,9 @@ mod tests {
         properties.push_u16(PropertyCode::ReceiveMaximum, 0xfffe).unwrap();
         properties.push_byte(PropertyCode::MaximumQos, 0).unwrap();
         properties.push_byte(PropertyCode::RetainAvailable, 0).unwrap();
-        let grants = Grants { packet: 0x9000_0000, qos: 0, retain: false, in_flight: 0xfffe };
+        properties.push_u16(PropertyCode::ServerKeepAlive, 7).unwrap();
+        let keep_alive = Some(Duration::from_secs(7));
+        let grants = Grants { packet: 0x9000_0000, qos: 0, retain: false, in_flight: 0xfffe, keep_alive };
         assert_eq!(Grants::of(&properties), grants);
         let mut whole = message(1);
         assert_eq!(grants.fit(&mut whole), Ok(()));

@@ -17,12 +17,13 @@ use super::message::{Event, Protocol, Settings};
 use super::outbox::{Shared, Signal};
 use super::way::{Way, Will};
 use super::words;
+use crate::problem::Problem;
 use back::LookBack;
 use paho_mqtt::{
     AsyncClient, ConnectOptions, DeliveryToken, DisconnectOptions, DisconnectOptionsBuilder, Properties, PropertyCode,
     QoS, ReasonCode, Token,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -43,6 +44,14 @@ const MOMENT: Duration = Duration::from_millis(100);
 const SHORT: Duration = Duration::from_secs(5);
 const FEW: u32 = 3;
 const PAUSE_OF_SHORT: Duration = Duration::from_secs(4);
+
+/// A broker that has not acknowledged for so many times its keep-alive is given up, though it answers pings: an answer to a
+/// ping that took half of that would have ended the connection already, so this is no network that is slow. One that is slow
+/// with its work is not left as long as it acknowledges anything within this time, in the order in which it got it.
+const KEEP_ALIVES: u32 = 2;
+/// But not sooner: brokers with a short keep-alive may write to a slow disk all the same.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Makes options to connect to this URL, with a new session or the one there was, and with a last will.
 pub(super) type MakeOptions = Box<dyn Fn(&str, bool, Option<Will>) -> Result<ConnectOptions, Error> + Send>;
 
@@ -59,7 +68,10 @@ pub(super) struct Link {
     ways: Vec<Way>,
     /// How long a broker keeps our session.
     session: Duration,
+    keep_alive: Duration,
     will_topic: Option<String>,
+    /// Where a message goes that an earlier broker of the list has to acknowledge.
+    probe_topic: Option<String>,
     subscriptions: BTreeMap<String, u8>,
     /// Filters that the session at the broker may still have.
     unwanted: BTreeSet<String>,
@@ -79,8 +91,14 @@ pub(super) struct Link {
     connected_at: Instant,
     short: u32,
     look_back: LookBack,
-    operations: HashMap<u64, Operation>,
+    /// In the order in which they began.
+    operations: BTreeMap<u64, Operation>,
     last_operation: u64,
+    /// How long this connection's broker may take for the oldest of them, and since when which one is that.
+    patience: Duration,
+    oldest: (u64, Instant),
+    /// The way that was given up last for want of acknowledgements, until it has proven better.
+    doubted: Option<usize>,
     /// Which connection it is, and how many of its subscriptions are not answered yet.
     connection: u64,
     unanswered: usize,
@@ -102,12 +120,6 @@ enum Operation {
     /// What has this number in the queue.
     Publish(u64, DeliveryToken),
     Greeting(DeliveryToken),
-    /// Whether this earlier broker lets us in.
-    LookBack {
-        client: AsyncClient,
-        way: usize,
-        token: Token,
-    },
     Subscribe {
         filter: String,
         connection: u64,
@@ -119,11 +131,24 @@ enum Operation {
     },
 }
 
+impl Operation {
+    /// What it is, for people.
+    fn name(&self) -> String {
+        match self {
+            Self::Connect(_) => "a connect".to_owned(),
+            Self::Publish(_, token) | Self::Greeting(token) => format!("a message on {}", token.message().topic()),
+            Self::Subscribe { filter, .. } => format!("a subscription to {filter}"),
+            Self::Unsubscribe { filter, .. } => format!("the end of a subscription to {filter}"),
+        }
+    }
+}
+
 enum Task {
     Hear(Vec<Signal>),
     Tell,
     Connect,
     LookBack,
+    GiveUp,
     Publish,
     End,
 }
@@ -146,7 +171,9 @@ impl Link {
             protocol: settings.protocol,
             ways: settings.urls.iter().map(|url| Way::new(url)).collect(),
             session: settings.session,
+            keep_alive: settings.keep_alive,
             will_topic: will_topic.map(ToOwned::to_owned),
+            probe_topic: settings.probe_topic.clone(),
             subscriptions: subscriptions.into_iter().collect(),
             unwanted: BTreeSet::new(),
             shared,
@@ -161,8 +188,11 @@ impl Link {
             connected_at: Instant::now(),
             short: 0,
             look_back: LookBack::NONE,
-            operations: HashMap::new(),
+            operations: BTreeMap::new(),
             last_operation: 0,
+            patience: SHORTEST_PATIENCE,
+            oldest: (0, Instant::now()),
+            doubted: None,
             connection: 0,
             unanswered: 0,
             untold: None,
@@ -182,6 +212,7 @@ impl Link {
                 }
                 Task::Connect => self.connect(),
                 Task::LookBack => self.look_back(),
+                Task::GiveUp => self.give_up(),
                 Task::Publish => self.shared.line().publish(&self.shared),
                 Task::End => return self.end(),
             }
@@ -203,6 +234,13 @@ impl Link {
                 return Task::Tell;
             }
             let connected = matches!(self.phase, Phase::Connected);
+            let first = self.operations.first_key_value().map_or(0, |(number, _)| *number);
+            if first != self.oldest.0 {
+                self.oldest = (first, now);
+            }
+            if connected && first != 0 && self.oldest.1 + self.patience <= now {
+                return Task::GiveUp;
+            }
             let idle = state.queue.depth() == 0 && state.queue.in_flight() == 0;
             if self.stop.is_some_and(|stop| stop <= now || !connected || idle) {
                 return Task::End;
@@ -247,7 +285,7 @@ impl Link {
                 self.lose();
             }
             Signal::Lost => self.lose(),
-            Signal::Reached { way, is_there } => self.reached(way, is_there),
+            Signal::LookedBack { way, result } => self.looked_back(way, result),
             Signal::Overrun => {
                 if self.overrun_logged.is_none_or(|at| at.elapsed() > LONGEST_PAUSE) {
                     self.overrun_logged = Some(Instant::now());
@@ -296,6 +334,7 @@ impl Link {
         }
         self.taken_over = false;
         self.connected_at = Instant::now();
+        self.patience = (grants.keep_alive.unwrap_or(self.keep_alive) * KEEP_ALIVES).max(SHORTEST_PATIENCE);
         self.look_back = LookBack::NONE;
         if self.way > 0 {
             self.look_back.plan();
@@ -315,10 +354,11 @@ impl Link {
         }
         self.ways[self.way].will.fit(grants);
         // After the subscriptions: whoever hears it can be heard. When it gets lost, so does the connection, and the next
-        // one has a greeting of its own.
+        // one has a greeting of its own. A broker that does not acknowledge it is none.
         if let Some(topic) = &self.will_topic
             && let Ok(token) = self.client.try_publish(self.ways[self.way].will.message(topic, "online"))
         {
+            self.unanswered += 1;
             self.start(Operation::Greeting(token));
         }
         self.shared.line().open(self.client.clone(), self.connection, grants);
@@ -326,8 +366,13 @@ impl Link {
         state.queue.allow(grants.in_flight);
         state.queue.connected();
         drop(state);
+        self.answered();
+    }
+
+    /// One more of what the connection begins with was answered.
+    fn answered(&mut self) {
         self.unanswered -= 1;
-        if self.unanswered == 0 {
+        if self.unanswered == 0 && matches!(self.phase, Phase::Connected) {
             self.tell(Event::Connected);
         }
     }
@@ -363,10 +408,7 @@ impl Link {
             Operation::Publish(_, token) | Operation::Greeting(token) => {
                 Pin::new(token).poll(&mut context).map_ok(|()| Grants::default())
             }
-            Operation::Connect(token)
-            | Operation::LookBack { token, .. }
-            | Operation::Subscribe { token, .. }
-            | Operation::Unsubscribe { token, .. } => {
+            Operation::Connect(token) | Operation::Subscribe { token, .. } | Operation::Unsubscribe { token, .. } => {
                 Pin::new(token).poll(&mut context).map_ok(|answer| Grants::of(answer.properties()))
             }
         };
@@ -397,8 +439,14 @@ impl Link {
                 self.way = (self.way + 1) % self.ways.len();
                 self.try_again(why);
             }
-            (Operation::LookBack { client, way, .. }, result) => self.looked_back(&client, way, result.err()),
-            (Operation::Publish(number, _), Ok(_)) => self.shared.lock().delivered(number),
+            (Operation::Publish(number, _), Ok(_)) => {
+                let mut state = self.shared.lock();
+                state.delivered(number);
+                if self.doubted == Some(self.way) && self.connected_at.elapsed() > self.patience {
+                    self.doubted = None;
+                    state.doubt = None;
+                }
+            }
             (Operation::Publish(number, token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
                 warn!("the broker refuses a message on {}: {reason}", token.message().topic());
                 self.shared.lock().refused(number);
@@ -411,10 +459,12 @@ impl Link {
                 if let Err(error) = result {
                     warn!("no subscription to {filter}: {error}");
                 }
-                self.unanswered -= 1;
-                if self.unanswered == 0 && matches!(self.phase, Phase::Connected) {
-                    self.tell(Event::Connected);
-                }
+                self.answered();
+            }
+            (Operation::Greeting(_), Ok(_)) => self.answered(),
+            (Operation::Greeting(token), Err(paho_mqtt::Error::ReasonCode(reason, _))) => {
+                warn!("the broker refuses a message on {}: {reason}", token.message().topic());
+                self.answered();
             }
             (Operation::Unsubscribe { filter, .. }, Ok(_)) => drop(self.unwanted.remove(&filter)),
             // The next connect makes up for them.
@@ -440,6 +490,37 @@ impl Link {
         self.try_again(why);
     }
 
+    /// Leaves a broker that takes what it gets and acknowledges nothing. What it got goes to the next one of the list, or to
+    /// the same one again.
+    fn give_up(&mut self) {
+        let way = self.way;
+        let url = &self.ways[way].url;
+        let what = self.operations.first_key_value().map_or_else(String::new, |(_, operation)| operation.name());
+        let why = format!("{url} has not acknowledged {what} for {} s", self.oldest.1.elapsed().as_secs());
+        // Its last will is void when we go. Without an acknowledgement, for which there is no place any more.
+        if let Some(topic) = &self.will_topic {
+            let will = Will { qos: QoS::AtMostOnce, ..self.ways[way].will };
+            let told = self.client.try_publish(will.message(topic, "offline"));
+            let _ = told.and_then(|token| token.wait_for(GOODBYE));
+        }
+        if !self.leave() {
+            return;
+        }
+        self.lost = Some(Instant::now());
+        self.short = 0;
+        (self.way, self.failures) = ((way + 1) % self.ways.len(), 1);
+        let mut state = self.shared.lock();
+        let again = state.doubt.take().filter(|_| self.doubted == Some(way));
+        let new = Problem::new("broker", why.clone());
+        state.doubt = Some(match again {
+            Some(doubt) => Problem { since: doubt.since, count: doubt.count + 1, ..new },
+            None => new,
+        });
+        drop(state);
+        self.doubted = Some(way);
+        self.try_again(why);
+    }
+
     /// Ends the connection here; the next one has a client of its own. Whether it worked.
     fn leave(&mut self) -> bool {
         match (self.make_client)(false) {
@@ -453,9 +534,7 @@ impl Link {
                 return false;
             }
         }
-        // The library must not be left while it connects.
-        let gone = self.operations.extract_if(|_, operation| !matches!(operation, Operation::LookBack { .. }));
-        take_back(&self.shared, gone);
+        take_back(&self.shared, std::mem::take(&mut self.operations));
         self.failures = 0;
         self.way = 0;
         true
@@ -489,8 +568,7 @@ impl Link {
     fn end(mut self) {
         if matches!(self.phase, Phase::Connecting) {
             // The library must not be left while it connects.
-            let connect = self.operations.extract_if(|_, operation| matches!(operation, Operation::Connect(_))).next();
-            if let Some((_, Operation::Connect(token))) = connect
+            if let Some((_, Operation::Connect(token))) = self.operations.pop_first()
                 && token.wait_for(CONNECT_TIMEOUT + LONGEST_PAUSE).is_ok()
             {
                 self.phase = Phase::Connected;
@@ -501,12 +579,6 @@ impl Link {
             self.say_goodbye();
         }
         let Self { client, operations, shared, .. } = self;
-        for operation in operations.values() {
-            // The library must not be left while it connects.
-            if let Operation::LookBack { token, .. } = operation {
-                let _ = token.clone().wait_for(CONNECT_TIMEOUT + LONGEST_PAUSE);
-            }
-        }
         // No callback comes after this.
         drop(client);
         take_back(&shared, operations);

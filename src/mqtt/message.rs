@@ -23,6 +23,8 @@ pub struct Settings {
     /// How long the broker keeps what it has for us when the connection is lost. Commands that were sent in a longer
     /// outage are not carried out after it. Whole seconds.
     pub session: Duration,
+    /// Where a message goes that an earlier broker of the list has to acknowledge before it is taken again.
+    pub probe_topic: Option<String>,
     /// Certificates of authorities (PEM) that vouch for the broker; the system's if there is none.
     pub ca: Option<PathBuf>,
     /// Our certificate (PEM), for brokers that want one.
@@ -42,6 +44,7 @@ impl Settings {
             protocol: Protocol::default(),
             keep_alive: Duration::from_secs(15),
             session: Duration::from_secs(60),
+            probe_topic: None,
             ca: None,
             certificate: None,
             key: None,
@@ -79,7 +82,7 @@ impl fmt::Debug for Settings {
 /// What happens on the connection.
 #[derive(Debug)]
 pub enum Event {
-    /// Connected, and everything is subscribed to.
+    /// Connected, everything is subscribed to, and the broker has acknowledged that we are online.
     Connected,
     /// The connection is lost, or could not be made; it is tried again without end.
     Disconnected {

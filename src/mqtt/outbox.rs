@@ -4,7 +4,8 @@ use super::line::Line;
 use super::message::Outgoing;
 use super::queue::{Limits, Queue};
 use crate::config::Store;
-use crate::store::{Chunk, Number, Problem, Shelf};
+use crate::problem::Problem;
+use crate::store::{Chunk, Number, Shelf};
 use bytes::Bytes;
 use paho_mqtt::DeliveryToken;
 use std::collections::VecDeque;
@@ -48,6 +49,8 @@ pub struct OutboxStatus {
     pub bytes: u64,
     /// Why what waits is not on disk, if it should be.
     pub problem: Option<Problem>,
+    /// What is wrong with a broker that lets us in: of the kind `broker`.
+    pub doubt: Option<Problem>,
 }
 
 impl Outbox {
@@ -80,6 +83,7 @@ impl Outbox {
             signals: VecDeque::new(),
             waiting: false,
             held_until: None,
+            doubt: None,
             round: Instant::now(),
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), line: Mutex::default() }) }
@@ -167,6 +171,7 @@ impl Outbox {
             connected: state.queue.is_connected(),
             bytes: shelf.bytes,
             problem: shelf.problem,
+            doubt: state.doubt.clone(),
         }
     }
 
@@ -222,6 +227,8 @@ pub(super) struct State {
     waiting: bool,
     /// Nothing is published before.
     pub(super) held_until: Option<Instant>,
+    /// What is wrong with a broker that lets us in.
+    pub(super) doubt: Option<Problem>,
     /// When the thread of the connection last asked for something to do.
     pub(super) round: Instant,
 }
@@ -282,8 +289,8 @@ pub(super) enum Signal {
     Closing { why: String, taken_over: bool },
     /// The connection is lost.
     Lost,
-    /// Whether this broker of the list accepts connections.
-    Reached { way: usize, is_there: bool },
+    /// Whether this broker of the list is in order, and else why not.
+    LookedBack { way: usize, result: Result<(), String> },
     /// Messages from the broker were refused: nobody took those before them.
     Overrun,
     /// Subscribe to these filters with these qualities of service, now and on every connect.

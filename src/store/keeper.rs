@@ -2,10 +2,11 @@
 
 use super::log::Log;
 use super::record::{Number, Sample};
-use super::{BATCH, Chunk, FULL, NOTE, Problem, Shared, Want};
+use super::{BATCH, Chunk, FULL, NOTE, Shared, Want};
+use crate::problem::Problem;
 use std::io::Result;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracing::{error, info};
 
@@ -160,7 +161,7 @@ impl Keeper {
         let is_same = before.as_ref().map(|problem| &problem.message) == message.as_ref();
         front.disk.problem = message.map(|message| match before.as_ref().filter(|_| is_same) {
             Some(before) => Problem { count: before.count + u64::from(failure.is_some()), ..before.clone() },
-            None => Problem { message, since: SystemTime::now(), count: 1 },
+            None => Problem::new("disk", message),
         });
         drop(front);
         if is_same {

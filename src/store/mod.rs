@@ -26,12 +26,13 @@ pub(crate) use record::{Number, Sample};
 #[cfg(fuzzing)]
 pub use torture::torture;
 
+use crate::problem::Problem;
 use bytes::Bytes;
 use journal::Journal;
 use keeper::Keeper;
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, warn};
 
@@ -57,19 +58,8 @@ pub struct Status {
     pub bytes: u64,
     /// Samples that were given up since the start, because of the bounds or because they could not be read any more.
     pub dropped: u64,
-    /// Why samples are not on disk, or not all of them.
+    /// Why samples are not on disk, or not all of them: of the kind `disk`.
     pub problem: Option<Problem>,
-}
-
-/// What is wrong with the disk, or with what was on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// For people.
-    pub message: String,
-    /// Since when.
-    pub since: SystemTime,
-    /// How often it was met.
-    pub count: u64,
 }
 
 /// Some of the samples that wait, the oldest first.

@@ -53,7 +53,11 @@ impl Inside {
 
     /// One with these parts, which keeps what it knows in this folder.
     pub fn with(parts: &str, state_directory: Option<PathBuf>) -> Option<Self> {
-        let broker = Broker::start("")?;
+        Some(Self::at(Broker::start("")?, parts, state_directory))
+    }
+
+    /// The same at this broker.
+    pub fn at(broker: Broker, parts: &str, state_directory: Option<PathBuf>) -> Self {
         let proxy = Proxy::start(broker.address(), 5);
         let witness = Witness::connect(broker.address());
         let folder = TempDir::new().unwrap();
@@ -85,7 +89,7 @@ impl Inside {
         for entity in entities {
             inside.witness.wait_for(&topic(&format!("{entity}/availability")), "online");
         }
-        Some(inside)
+        inside
     }
 
     pub fn line(&self, name: &str) -> Line {

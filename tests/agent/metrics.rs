@@ -8,7 +8,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 fn stand() -> Option<(Stand, SocketAddr)> {
-    let stand = Stand::start(&format!("metrics: {{ listen: \"127.0.0.1:0\" }}\n{PARTS}"))?;
+    stand_with(PARTS)
+}
+
+fn stand_with(parts: &str) -> Option<(Stand, SocketAddr)> {
+    let stand = Stand::start(&format!("metrics: {{ listen: \"127.0.0.1:0\" }}\n{parts}"))?;
     stand.program.logs("metrics: http://");
     let log = stand.program.log();
     let address = log.split("metrics: http://").nth(1).and_then(|rest| rest.split('/').next());
@@ -77,6 +81,18 @@ fn what_happens_is_counted() {
     assert!(transfers > 0.0 && value(&page, "halyard_messages_delivered_total").unwrap() > 0.0, "{page}");
     let climate = value(&page, r#"halyard_state{entity="climate",channel="temperature"}"#).unwrap();
     assert!((-40.0..=85.0).contains(&climate), "{page}");
+}
+
+#[test]
+fn a_text_is_no_number_whatever_it_says() {
+    let sign = "{ id: sign, driver: display, bus: i2c-1, address: 0x3C }";
+    let Some((stand, address)) = stand_with(&format!("{PARTS}  - {sign}\n")) else { return };
+    assert_eq!(stand.verdict("sign", "ON").0, "applied");
+    assert_eq!(stand.verdict("lamp", r#"{"value":"OFF","id":"ON"}"#).0, "applied");
+    let page = page(address);
+    assert_eq!(value(&page, r#"halyard_state{entity="lamp",channel="state"}"#), Some(0.0));
+    assert!(!page.contains(r#"entity="sign",channel="#), "{page}");
+    assert!(!page.contains(r#"channel="id""#), "{page}");
 }
 
 #[test]

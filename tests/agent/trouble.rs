@@ -13,11 +13,11 @@ use std::os::fd::AsRawFd;
 use tempfile::TempDir;
 
 /// Server Keep Alive of 1 s (MQTT 5, 3.2.2.3.14): silence is noticed soon.
-const IMPATIENT: [u8; 3] = [0x13, 0, 1];
+pub const IMPATIENT: [u8; 3] = [0x13, 0, 1];
 
-/// A configuration with these brokers.
-fn list(urls: &[&str]) -> String {
-    configuration("URLS", PARTS).replace("\"URLS\"", &format!("{urls:?}"))
+/// A configuration with these brokers and parts.
+pub fn list(urls: &[&str], parts: &str) -> String {
+    configuration("URLS", parts).replace("\"URLS\"", &format!("{urls:?}"))
 }
 
 /// Listens, and never says a word.
@@ -50,7 +50,7 @@ fn the_log_says_why_there_is_no_broker_and_the_next_one_is_taken() {
     let nobody = "mqtt://nobody.invalid:1883";
     let refused = format!("mqtt://127.0.0.1:{}", free_port());
     let silent = format!("mqtt://{silent}");
-    let text = list(&[nobody, &refused, &silent, &broker.url()]);
+    let text = list(&[nobody, &refused, &silent, &broker.url()], PARTS);
     let stand = Stand::with(broker, &text);
     for why in [
         format!("{nobody}: the host's name is not known"),
@@ -187,7 +187,7 @@ fn what_a_broker_says_at_the_end_is_in_the_log() {
 #[test]
 fn the_first_broker_of_a_list_is_taken_again_when_it_is_back() {
     let (Some(mut first), Some(second)) = (Broker::start(""), Broker::start("")) else { return };
-    let text = list(&[&first.url(), &second.url()]);
+    let text = list(&[&first.url(), &second.url()], PARTS);
     let program = Program::run(&text);
     program.logs(&format!("connected to {}", first.url()));
     first.kill();

@@ -3,8 +3,10 @@
 use super::wire::{self, Packet, kind};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What a broker does in its own way.
 #[derive(Clone, Default)]
@@ -15,6 +17,8 @@ pub struct Manners {
     pub ignores: Vec<u8>,
     /// Refuses a last will with a quality of service, or one that is retained (MQTT 5).
     pub plain_wills: bool,
+    /// It takes so long to acknowledge a message, one after the other. It answers everything else at once.
+    pub effort: Duration,
 }
 
 /// Accepts everything, acknowledges everything, and never closes a connection by itself.
@@ -22,6 +26,8 @@ pub struct FakeBroker {
     address: SocketAddr,
     /// What clients send, in order over all connections.
     pub packets: Receiver<Packet>,
+    /// How many messages it has acknowledged with an effort.
+    pub acknowledged: Arc<AtomicUsize>,
     latest: Arc<Mutex<Option<TcpStream>>>,
 }
 
@@ -39,14 +45,19 @@ impl FakeBroker {
         let (to, packets) = channel();
         let latest = Arc::new(Mutex::new(None));
         let newest = latest.clone();
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let done = acknowledged.clone();
         std::thread::spawn(move || {
             for (count, stream) in listener.incoming().flatten().enumerate() {
                 let (to, newest, manners) = (to.clone(), newest.clone(), manners.clone());
                 let present = keeps_session && count > 0;
-                std::thread::spawn(move || serve(stream, version, present, &manners, &to, &newest));
+                let (effort, busy) = channel();
+                let (later, pause, done) = (stream.try_clone().unwrap(), manners.effort, done.clone());
+                std::thread::spawn(move || work(later, pause, &busy, &done));
+                std::thread::spawn(move || serve(stream, version, present, &manners, &to, &newest, &effort));
             }
         });
-        Self { address, packets, latest }
+        Self { address, packets, acknowledged, latest }
     }
 
     pub fn port(&self) -> u16 {
@@ -68,6 +79,17 @@ impl FakeBroker {
     }
 }
 
+/// Says what waits, one after the other.
+fn work(mut stream: TcpStream, pause: Duration, waiting: &Receiver<Vec<u8>>, done: &AtomicUsize) {
+    for answer in waiting {
+        std::thread::sleep(pause);
+        if stream.write_all(&answer).is_err() {
+            return;
+        }
+        done.fetch_add(1, SeqCst);
+    }
+}
+
 fn serve(
     mut stream: TcpStream,
     version: u8,
@@ -75,6 +97,7 @@ fn serve(
     manners: &Manners,
     to: &Sender<Packet>,
     newest: &Mutex<Option<TcpStream>>,
+    effort: &Sender<Vec<u8>>,
 ) {
     let mut buffer = [0; 4096];
     let mut pending = Vec::new();
@@ -82,6 +105,7 @@ fn serve(
         pending.extend_from_slice(&buffer[..count]);
         while let Some(packet) = wire::next(&mut pending).unwrap() {
             let v5 = version == 5;
+            let is_message = packet.kind() == kind::PUBLISH;
             let answer = match packet.kind() {
                 silence if manners.ignores.contains(&silence) => Vec::new(),
                 kind::CONNECT => {
@@ -114,7 +138,11 @@ fn serve(
                 return;
             }
             // A client that has hung up meanwhile is read to its end.
-            let _ = stream.write_all(&answer);
+            if is_message && !manners.effort.is_zero() {
+                let _ = effort.send(answer);
+            } else {
+                let _ = stream.write_all(&answer);
+            }
         }
     }
 }

@@ -7,12 +7,12 @@ use rumqttc::v5::{Client, Event, MqttOptions};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A client that speaks MQTT 5 and takes everything on the topics that it listens to.
 pub struct Peer {
     client: Client,
-    messages: Receiver<Publish>,
+    messages: Receiver<(Instant, Publish)>,
     subscribed: Arc<Mutex<usize>>,
 }
 
@@ -29,7 +29,7 @@ impl Peer {
             for event in connection.iter() {
                 match event {
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
-                        if to.send(publish).is_err() {
+                        if to.send((Instant::now(), publish)).is_err() {
                             return;
                         }
                     }
@@ -58,8 +58,8 @@ impl Peer {
         wait_until("the peer has subscribed", || *self.subscribed.lock().unwrap() > before);
     }
 
-    /// The messages that have arrived and were not taken yet.
-    pub fn arrived(&self) -> impl Iterator<Item = Publish> + '_ {
+    /// The messages that have arrived and were not taken yet, and when they did.
+    pub fn arrived(&self) -> impl Iterator<Item = (Instant, Publish)> + '_ {
         self.messages.try_iter()
     }
 
@@ -74,7 +74,7 @@ impl Peer {
     /// The next message with all there is to it.
     #[track_caller]
     pub fn next_whole(&self) -> Publish {
-        self.messages.recv_timeout(LIMIT).expect("a message")
+        self.messages.recv_timeout(LIMIT).expect("a message").1
     }
 
     /// Publishes with QoS 1.

@@ -20,6 +20,8 @@ pub struct Message {
     pub qos: u8,
     pub retained: bool,
     pub correlation: Option<Vec<u8>>,
+    /// When it arrived.
+    pub at: Instant,
 }
 
 impl Message {
@@ -40,8 +42,8 @@ impl fmt::Debug for Message {
     }
 }
 
-impl From<Publish> for Message {
-    fn from(publish: Publish) -> Self {
+impl From<(Instant, Publish)> for Message {
+    fn from((at, publish): (Instant, Publish)) -> Self {
         let correlation = publish.properties.and_then(|properties| properties.correlation_data);
         Self {
             topic: String::from_utf8(publish.topic.to_vec()).unwrap(),
@@ -49,6 +51,7 @@ impl From<Publish> for Message {
             qos: publish.qos as u8,
             retained: publish.retain,
             correlation: correlation.map(|data| data.to_vec()),
+            at,
         }
     }
 }
@@ -141,7 +144,7 @@ pub fn retained(broker: &Broker) -> BTreeMap<String, Message> {
     let limit = Instant::now() + LIMIT;
     loop {
         assert!(Instant::now() < limit, "no end of messages");
-        let message = Message::from(peer.next_whole());
+        let message = Message::from((Instant::now(), peer.next_whole()));
         if message.topic == end {
             return all;
         }

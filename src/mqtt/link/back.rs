@@ -1,9 +1,12 @@
 //! From a later broker of the list back to one before it.
 
-use super::{Error, Event, GOODBYE, Link, Operation, Phase, jitter};
+use super::{Error, Event, Link, Phase, jitter};
+use crate::mqtt::client::GOODBYE;
+use crate::mqtt::grants::Grants;
 use crate::mqtt::outbox::Signal;
+use crate::mqtt::way::Will;
 use crate::mqtt::words;
-use paho_mqtt::AsyncClient;
+use paho_mqtt::{AsyncClient, ConnectOptions, DisconnectOptions, QoS};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -13,6 +16,10 @@ const FIRST_LOOK_BACK: Duration = Duration::from_secs(10);
 const LONGEST_LOOK_BACK: Duration = Duration::from_secs(300);
 /// How long each of a broker's addresses may take to accept a connection.
 const REACH: Duration = Duration::from_secs(3);
+/// How long it may take to acknowledge a message. One that takes longer works worse than the one that there is.
+const PROOF: Duration = Duration::from_secs(5);
+/// What it has to acknowledge.
+const MESSAGE: &str = r#"{"status":"ok"}"#;
 
 /// When an earlier broker of the list is tried next, which one, and the pause after that.
 pub(super) struct LookBack {
@@ -30,58 +37,52 @@ impl LookBack {
     }
 }
 
+/// What an earlier broker is tried with: another name, since it may be the same one to which we are connected.
+struct Probe {
+    client: AsyncClient,
+    options: ConnectOptions,
+    farewell: DisconnectOptions,
+    url: String,
+    /// Where a message goes that it has to acknowledge.
+    topic: Option<String>,
+}
+
 impl Link {
-    /// Looks whether an earlier broker is there, on a thread of its own: the library holds its lock while it looks up a name,
-    /// and all that goes over the connection that there is would wait for it.
+    /// Tries an earlier broker, on a thread of its own: the library holds its lock while it looks up a name, and all that goes
+    /// over the connection that there is would wait for it.
     pub(super) fn look_back(&mut self) {
         self.look_back.at = None;
         let way = self.look_back.way % self.way.max(1);
         self.look_back.way = way + 1;
-        let (shared, url) = (self.shared.clone(), self.ways[way].url.clone());
-        let look = move || shared.signal(Signal::Reached { way, is_there: is_there(&url) });
-        if let Err(error) = std::thread::Builder::new().name("look-back".to_owned()).spawn(look) {
-            warn!("no thread to look for an earlier broker: {error}");
+        let url = self.ways[way].url.clone();
+        let begin = || -> Result<_, Error> {
+            let options = (self.make_options)(&url, true, None)?;
+            let client = (self.make_client)(true)?;
+            let (farewell, topic, url) = (self.farewell(), self.probe_topic.clone(), url.clone());
+            let (probe, shared) = (Probe { client, options, farewell, url, topic }, self.shared.clone());
+            let look = move || shared.signal(Signal::LookedBack { way, result: probe.run() });
+            std::thread::Builder::new().name("look-back".to_owned()).spawn(look)?;
+            Ok(())
+        };
+        if let Err(error) = begin() {
+            warn!("no way back to {url}: {error}");
             self.look_back.plan();
         }
     }
 
-    /// Tries whether it lets us in, under another name: it may be the same one to which we are connected.
-    pub(super) fn reached(&mut self, way: usize, is_there: bool) {
-        if !self.is_behind(way) {
+    /// Whether an earlier broker is in order, and else why not.
+    pub(super) fn looked_back(&mut self, way: usize, result: Result<(), String>) {
+        if !matches!(self.phase, Phase::Connected) || way >= self.way {
             return;
         }
-        let begin = || -> Result<_, Error> {
-            let options = (self.make_options)(&self.ways[way].url, true, None)?;
-            let client = (self.make_client)(true)?;
-            let token = client.connect(options);
-            Ok(Operation::LookBack { client, way, token })
-        };
-        match is_there.then(begin) {
-            Some(Ok(operation)) => return self.start(operation),
-            Some(Err(error)) => warn!("no way back to {}: {error}", self.ways[way].url),
-            None => debug!("{} is not back yet", self.ways[way].url),
-        }
-        self.look_back.plan();
-    }
-
-    pub(super) fn looked_back(&mut self, client: &AsyncClient, way: usize, refusal: Option<paho_mqtt::Error>) {
-        if let Some(error) = refusal {
-            let url = &self.ways[way].url;
-            debug!("{url} is back, but: {}", words::refusal(url, &error));
-            if self.is_behind(way) {
+        match result {
+            Ok(()) if self.stop.is_none() => self.go_back(way),
+            Ok(()) => {}
+            Err(why) => {
+                debug!("no way back to {}: {why}", self.ways[way].url);
                 self.look_back.plan();
             }
-            return;
         }
-        // Either way it is gone then.
-        let _ = client.disconnect(self.farewell()).wait_for(GOODBYE);
-        if self.is_behind(way) && self.stop.is_none() {
-            self.go_back(way);
-        }
-    }
-
-    fn is_behind(&self, way: usize) -> bool {
-        matches!(self.phase, Phase::Connected) && way < self.way
     }
 
     /// Leaves the broker that we are connected to for an earlier one.
@@ -95,6 +96,28 @@ impl Link {
             self.way = way;
             self.phase = Phase::Waiting(Instant::now());
             self.tell(Event::Disconnected { why: format!("{to} is back") });
+        }
+    }
+}
+
+impl Probe {
+    /// Whether the broker accepts connections, lets us in, and acknowledges what it gets.
+    fn run(self) -> Result<(), String> {
+        let Self { client, options, farewell, url, topic } = self;
+        if !is_there(&url) {
+            return Err("nobody accepts a connection there".to_owned());
+        }
+        // The library ends it in its time, and must not be left before.
+        let answer = client.connect(options).wait().map_err(|error| words::refusal(&url, &error))?;
+        let mut style = Will { qos: QoS::AtLeastOnce, retained: false };
+        style.fit(Grants::of(answer.properties()));
+        let proof = topic.map_or(Ok(()), |topic| client.try_publish(style.message(&topic, MESSAGE))?.wait_for(PROOF));
+        // Either way it is gone then.
+        let _ = client.disconnect(farewell).wait_for(GOODBYE);
+        match proof {
+            // A word against the message is an answer, too.
+            Ok(()) | Err(paho_mqtt::Error::ReasonCode(..)) => Ok(()),
+            Err(error) => Err(format!("it acknowledges nothing: {error}")),
         }
     }
 }
