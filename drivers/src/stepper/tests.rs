@@ -1,7 +1,11 @@
+use super::motor::{BURST, LEAD};
 use super::sim::{DRV8825, Model, Timing};
 use super::*;
-use crate::sim::clock::pass;
+use crate::fault::FaultKind;
+use crate::port::{InputPort, OutputPort};
+use crate::sim::clock::{self, pass};
 use crate::sim::{Line, LinesPart};
+use crate::value::Value;
 use std::sync::{Mutex, MutexGuard};
 
 /// Allegro A4988, figure 1: t_A, t_B, t_C, t_D.
