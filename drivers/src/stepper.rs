@@ -172,10 +172,12 @@ impl Options {
         (position * self.steps_per_unit.number()).round() as i64
     }
 
-    /// The position of a step, without the noise of the last binary places.
+    /// The position of a step, without the noise of the last binary places. The step nearest to an end of the range may be
+    /// beyond it, and is that end: nobody could ask for anything else, or restore it.
     #[allow(clippy::cast_precision_loss)] // far from 2^53
     fn position(&self, step: i64) -> f64 {
-        (step as f64 / self.steps_per_unit.number() * 1e6).round() / 1e6
+        let position = (step as f64 / self.steps_per_unit.number() * 1e6).round() / 1e6;
+        position.max(self.min.number()).min(self.max.number())
     }
 
     fn limits(&self, speed: f64) -> Limits {

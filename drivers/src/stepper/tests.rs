@@ -279,6 +279,28 @@ fn what_is_restored_is_where_it_stands() {
     assert_eq!(rig.driver.apply(&Value::rest(Some(7.5))).unwrap(), Value::rest(None));
 }
 
+/// The step nearest to an end of the range can be beyond it. What is told of it can be asked for, and restored.
+#[test]
+fn ends_of_the_range_are_in_it() {
+    let coarse = || Options {
+        steps_per_unit: StepsPerUnit(1.0),
+        min: Position(0.4),
+        max: Position(10.6),
+        origin: Position(2.0),
+        ..options()
+    };
+    let mut rig = Rig::new(coarse(), DRV8825, &["step", "dir"]);
+    rig.go(10.6);
+    rig.go(0.4);
+    assert_eq!(rig.driver.apply(&Value::rest(Some(10.6))).unwrap(), Value::rest(Some(10.6)));
+    rig.go(10.6);
+    assert_eq!(rig.intervals().len(), 8 + 11);
+    // With its switch at `min`.
+    let mut rig = Rig::whole(coarse());
+    rig.go(0.4);
+    assert_eq!(rig.at(), 0);
+}
+
 #[test]
 fn after_a_fault_it_does_not_guess() {
     let mut rig = Rig::bare();
