@@ -100,7 +100,7 @@ pub struct Options {
     /// Bias of `home`.
     pub home_pull: Pull,
     /// Where it stands when the agent starts, if there is no `home` switch and `initial: restore` knows nothing; at each
-    /// `halyard set` as well. Nobody sees whether it does.
+    /// `halyard set` and after a reload that changes anything of it as well. Nobody sees whether it does.
     pub origin: Position,
     /// Turn the other way.
     pub reverse: bool,
