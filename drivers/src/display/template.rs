@@ -6,8 +6,8 @@ use crate::value::Value;
 
 /// What stands for a value that is not known, or whose entity is offline.
 pub const UNKNOWN: &str = "--";
-/// Most decimal places.
-const MOST_DECIMALS: u8 = 6;
+/// Most decimal places, as they are written.
+const MOST_DECIMALS: u8 = b'6';
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,11 +111,13 @@ impl Reference {
         }
         let decimals = match format {
             None => None,
-            Some(format) => {
-                let decimals = format.strip_prefix('.').and_then(|number| number.parse().ok());
-                let wrong = || format!("{} is no format: `:.1` gives one decimal place", quote(&format!(":{format}")));
-                Some(decimals.filter(|number| *number <= MOST_DECIMALS).ok_or_else(wrong)?)
-            }
+            Some(format) => match format.as_bytes() {
+                [b'.', digit @ b'0'..=MOST_DECIMALS] => Some(digit - b'0'),
+                _ => {
+                    let format = quote(&format!(":{format}"));
+                    return Err(format!("{format} is no format: `:.1` gives one decimal place"));
+                }
+            },
         };
         Ok(Self { entity: entity.to_owned(), value: value.map(str::to_owned), decimals })
     }
@@ -162,6 +164,8 @@ mod tests {
             ("a}", "a `}` without its `{`; for one to be shown, write `}}`"),
             ("{a:1f}", "`:1f` is no format: `:.1` gives one decimal place"),
             ("{a:.9}", "`:.9` is no format: `:.1` gives one decimal place"),
+            ("{a:.+1}", "`:.+1` is no format: `:.1` gives one decimal place"),
+            ("{a:.}", "`:.` is no format: `:.1` gives one decimal place"),
             ("{a:.-1}", "`:.-1` is no format: `:.1` gives one decimal place"),
             ("5 €", "'€' cannot be shown: there is the printable part of ISO 8859-1"),
             ("a\tb", "'\\t' cannot be shown: there is the printable part of ISO 8859-1"),

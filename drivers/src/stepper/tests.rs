@@ -1,7 +1,11 @@
+use super::motor::{BURST, LEAD};
 use super::sim::{DRV8825, Model, Timing};
 use super::*;
-use crate::sim::clock::pass;
+use crate::fault::FaultKind;
+use crate::port::{InputPort, OutputPort};
+use crate::sim::clock::{self, pass};
 use crate::sim::{Line, LinesPart};
+use crate::value::Value;
 use std::sync::{Mutex, MutexGuard};
 
 /// Allegro A4988, figure 1: t_A, t_B, t_C, t_D.
@@ -273,6 +277,28 @@ fn what_is_restored_is_where_it_stands() {
     // A switch knows better.
     let mut rig = Rig::whole(options());
     assert_eq!(rig.driver.apply(&Value::rest(Some(7.5))).unwrap(), Value::rest(None));
+}
+
+/// The step nearest to an end of the range can be beyond it. What is told of it can be asked for, and restored.
+#[test]
+fn ends_of_the_range_are_in_it() {
+    let coarse = || Options {
+        steps_per_unit: StepsPerUnit(1.0),
+        min: Position(0.4),
+        max: Position(10.6),
+        origin: Position(2.0),
+        ..options()
+    };
+    let mut rig = Rig::new(coarse(), DRV8825, &["step", "dir"]);
+    rig.go(10.6);
+    rig.go(0.4);
+    assert_eq!(rig.driver.apply(&Value::rest(Some(10.6))).unwrap(), Value::rest(Some(10.6)));
+    rig.go(10.6);
+    assert_eq!(rig.intervals().len(), 8 + 11);
+    // With its switch at `min`.
+    let mut rig = Rig::whole(coarse());
+    rig.go(0.4);
+    assert_eq!(rig.at(), 0);
 }
 
 #[test]
