@@ -12,6 +12,7 @@ mod files;
 pub mod health;
 pub mod mqtt;
 pub mod problem;
+pub mod process;
 pub mod reporter;
 pub mod scan;
 pub mod sensing;

@@ -6,6 +6,7 @@ use crate::bus::{Bus, Loads, Simulated, with_expanders};
 use crate::config::{Board, Config, EmbeddedBroker, HardwareWatchdog};
 use crate::doctor;
 use crate::files::private_folder;
+use crate::process;
 use crate::simulation::{self, Scene};
 use crate::watchdog::Device;
 use std::os::unix::process::CommandExt;
@@ -23,7 +24,7 @@ const LEAVE: Duration = Duration::from_millis(50);
 const SERVICE_STATE: &str = "/var/lib/halyard";
 
 pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
-    no_core();
+    process::prepare();
     let (file, config) = hardware.load()?;
     for finding in doctor::secrets(&file) {
         warn!("{}; {}", finding.what, finding.mend.unwrap_or_default());
@@ -43,22 +44,6 @@ pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
     match result? {
         Ended::Stopped => Ok(0),
         Ended::Restart => Err(restart()),
-    }
-}
-
-/// After a crash no core is written: it would have the passwords in it. `prlimit --core=unlimited --pid PID` allows one all the
-/// same, to whoever may look into the process anyway.
-fn no_core() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls are given a structure that lives until they return.
-    let done = unsafe {
-        libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) == 0 && {
-            limit.rlim_cur = 0;
-            libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) == 0
-        }
-    };
-    if !done {
-        warn!("cores cannot be turned off: {}", std::io::Error::last_os_error());
     }
 }
 

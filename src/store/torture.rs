@@ -1,5 +1,7 @@
 //! Files that nobody wrote, for the fuzzer and for the test that feeds its corpus again.
 
+#![allow(clippy::expect_used)] // where there is no room for files, nothing can be tortured
+
 use super::log::Log;
 use super::record::{HEADER, Number, Sample, seal};
 use super::{Bounds, Places, Shelf, journal, segment};
@@ -38,7 +40,9 @@ impl Drop for Folder {
 pub fn torture(data: &[u8]) {
     let folder = Folder::new();
     let (disk, memory) = (folder.0.join("disk"), folder.0.join("memory"));
-    [&disk, &memory].map(|folder| create_dir_all(folder).expect("a folder in memory"));
+    for folder in [&disk, &memory] {
+        create_dir_all(folder).expect("a folder in memory");
+    }
     let mut rest = data;
     for _ in 0..take::<1>(&mut rest)[0] % 4 {
         let name = segment::Segment::file(u64::from_le_bytes(take(&mut rest)));
@@ -85,14 +89,14 @@ fn file(rest: &mut &[u8]) -> Vec<u8> {
     let (mut chunks, after) = rest.split_at(length.min(rest.len()));
     *rest = after;
     let mut file = Vec::new();
-    if take::<1>(&mut chunks)[0] % 8 != 0 {
+    if !take::<1>(&mut chunks)[0].is_multiple_of(8) {
         file.extend(HEADER);
     }
     while !chunks.is_empty() {
         let [kind, length] = take(&mut chunks);
         let (chunk, after) = chunks.split_at(usize::from(length).min(chunks.len()));
         chunks = after;
-        if kind % 4 == 0 { file.extend(chunk) } else { seal(&mut file, |body| body.extend(chunk)) }
+        if kind.is_multiple_of(4) { file.extend(chunk) } else { seal(&mut file, |body| body.extend(chunk)) }
     }
     file
 }
