@@ -7,7 +7,7 @@ use crate::support::wait_until;
 use crate::support::witness::{Message, Witness, retained};
 use halyard::config::At;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is promised, from the moment when others see that the agent is online.
 const PROMISE: Duration = Duration::from_secs(1);
