@@ -4,7 +4,7 @@
 //! OpenSSL forgets a certificate that it refuses, so it is looked at while OpenSSL judges it. All that a certificate says of
 //! itself is the other side's text, and shown within bounds.
 
-use super::{paho_why, words};
+use super::{paho_why, reasons};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use std::sync::{Mutex, PoisonError};
@@ -238,7 +238,7 @@ fn text(write: Write<'_>) -> String {
         BIO_free(bio);
         usize::try_from(length).unwrap_or(0).min(buffer.len())
     };
-    words::shown(&String::from_utf8_lossy(&buffer[..length]))
+    reasons::shown(&String::from_utf8_lossy(&buffer[..length]))
 }
 
 /// # Safety

@@ -1,6 +1,7 @@
 //! What a queue has to do with the store on disk: what is there too is history there, and comes back in its turn.
 
-use super::{Entity, Flight, Queue, State};
+use super::flight::Flight;
+use super::{Entity, Queue, State};
 use crate::config::Store;
 use crate::store::{Number, Sample, Want};
 

@@ -4,7 +4,7 @@ use super::grants::Grants;
 use paho_mqtt::{Message, MessageBuilder, QoS};
 
 /// One of the brokers, and what it is to say when we are gone.
-pub(super) struct Way {
+pub(super) struct Broker {
     pub(super) url: String,
     pub(super) will: Will,
 }
@@ -29,7 +29,7 @@ impl Will {
     }
 }
 
-impl Way {
+impl Broker {
     pub(super) fn new(url: &str) -> Self {
         Self { url: url.to_owned(), will: Will { qos: QoS::AtLeastOnce, retained: true } }
     }

@@ -2,7 +2,7 @@
 
 use super::grants::Grants;
 use super::message::Outgoing;
-use super::outbox::{Shared, Signal};
+use super::shared::{Shared, Signal};
 use paho_mqtt::{AsyncClient, Message, MessageBuilder, Properties, PropertyCode, QoS};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -12,13 +12,13 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 /// A connection, as long as there is one, its number, and what the broker grants on it.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct Publisher {
     client: Option<AsyncClient>,
     connection: u64,
     grants: Grants,
 }
 
-impl Line {
+impl Publisher {
     pub(super) fn open(&mut self, client: AsyncClient, connection: u64, grants: Grants) {
         *self = Self { client: Some(client), connection, grants };
     }

@@ -1,11 +1,13 @@
 //! From a later broker of the list back to one before it.
 
-use super::{Error, Event, Link, Phase, jitter};
-use crate::mqtt::client::GOODBYE;
+use super::loss::jitter;
+use super::{Connection, Phase};
+use crate::mqtt::broker::Will;
+use crate::mqtt::client::{Error, GOODBYE};
 use crate::mqtt::grants::Grants;
-use crate::mqtt::outbox::Signal;
-use crate::mqtt::way::Will;
-use crate::mqtt::words;
+use crate::mqtt::message::Event;
+use crate::mqtt::reasons;
+use crate::mqtt::shared::Signal;
 use paho_mqtt::{AsyncClient, ConnectOptions, DisconnectOptions, QoS};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -24,12 +26,12 @@ const MESSAGE: &str = r#"{"status":"ok"}"#;
 /// When an earlier broker of the list is tried next, which one, and the pause after that.
 pub(super) struct LookBack {
     pub(super) at: Option<Instant>,
-    way: usize,
+    broker: usize,
     pause: Duration,
 }
 
 impl LookBack {
-    pub(super) const NONE: Self = Self { at: None, way: 0, pause: FIRST_LOOK_BACK };
+    pub(super) const NONE: Self = Self { at: None, broker: 0, pause: FIRST_LOOK_BACK };
 
     pub(super) fn plan(&mut self) {
         self.at = Some(Instant::now() + jitter(self.pause));
@@ -47,20 +49,20 @@ struct Probe {
     topic: Option<String>,
 }
 
-impl Link {
+impl Connection {
     /// Tries an earlier broker, on a thread of its own: the library holds its lock while it looks up a name, and all that goes
     /// over the connection that there is would wait for it.
     pub(super) fn look_back(&mut self) {
         self.look_back.at = None;
-        let way = self.look_back.way % self.way.max(1);
-        self.look_back.way = way + 1;
-        let url = self.ways[way].url.clone();
+        let broker = self.look_back.broker % self.broker.max(1);
+        self.look_back.broker = broker + 1;
+        let url = self.brokers[broker].url.clone();
         let begin = || -> Result<_, Error> {
             let options = (self.make_options)(&url, true, None)?;
             let client = (self.make_client)(true)?;
             let (farewell, topic, url) = (self.farewell(), self.probe_topic.clone(), url.clone());
             let (probe, shared) = (Probe { client, options, farewell, url, topic }, self.shared.clone());
-            let look = move || shared.signal(Signal::LookedBack { way, result: probe.run() });
+            let look = move || shared.signal(Signal::LookedBack { broker, result: probe.run() });
             std::thread::Builder::new().name("look-back".to_owned()).spawn(look)?;
             Ok(())
         };
@@ -71,29 +73,29 @@ impl Link {
     }
 
     /// Whether an earlier broker is in order, and else why not.
-    pub(super) fn looked_back(&mut self, way: usize, result: Result<(), String>) {
-        if !matches!(self.phase, Phase::Connected) || way >= self.way {
+    pub(super) fn looked_back(&mut self, broker: usize, result: Result<(), String>) {
+        if !matches!(self.phase, Phase::Connected) || broker >= self.broker {
             return;
         }
         match result {
-            Ok(()) if self.stop.is_none() => self.go_back(way),
+            Ok(()) if self.stop.is_none() => self.go_back(broker),
             Ok(()) => {}
             Err(why) => {
-                debug!("no way back to {}: {why}", self.ways[way].url);
+                debug!("no way back to {}: {why}", self.brokers[broker].url);
                 self.look_back.plan();
             }
         }
     }
 
     /// Leaves the broker that we are connected to for an earlier one.
-    fn go_back(&mut self, way: usize) {
-        let (from, to) = (self.ways[self.way].url.clone(), self.ways[way].url.clone());
-        self.shared.line().close();
+    fn go_back(&mut self, broker: usize) {
+        let (from, to) = (self.brokers[self.broker].url.clone(), self.brokers[broker].url.clone());
+        self.shared.publisher().close();
         self.say_goodbye();
         if self.leave() {
             info!("leaving {from}: {to} is back");
             self.lost = None;
-            self.way = way;
+            self.broker = broker;
             self.phase = Phase::Waiting(Instant::now());
             self.tell(Event::Disconnected { why: format!("{to} is back") });
         }
@@ -108,7 +110,7 @@ impl Probe {
             return Err("nobody accepts a connection there".to_owned());
         }
         // The library ends it in its time, and must not be left before.
-        let answer = client.connect(options).wait().map_err(|error| words::refusal(&url, &error))?;
+        let answer = client.connect(options).wait().map_err(|error| reasons::refusal(&url, &error))?;
         let mut style = Will { qos: QoS::AtLeastOnce, retained: false };
         style.fit(Grants::of(answer.properties()));
         let proof = topic.map_or(Ok(()), |topic| client.try_publish(style.message(&topic, MESSAGE))?.wait_for(PROOF));
