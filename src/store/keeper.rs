@@ -26,6 +26,11 @@ pub(super) struct Keeper {
     news: Arc<Notify>,
     /// When the disk failed.
     failed: Option<Instant>,
+    /// What could not be read, and when it is tried again.
+    unread: Option<(Want, Instant)>,
+    /// Why it could not be written or read, if so it was the last time.
+    unwritten: Option<String>,
+    unreadable: Option<String>,
 }
 
 enum Task {
@@ -36,7 +41,7 @@ enum Task {
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, give: Box<dyn Fn(Chunk) + Send>, news: Arc<Notify>) -> Self {
-        Self { shared, log: None, give, news, failed: None }
+        Self { shared, log: None, give, news, failed: None, unread: None, unwritten: None, unreadable: None }
     }
 
     pub(super) fn run(mut self) {
@@ -62,13 +67,16 @@ impl Keeper {
         }
     }
 
-    fn wait(&self) -> Task {
-        let mut front = self.shared.lock();
+    fn wait(&mut self) -> Task {
+        let shared = Arc::clone(&self.shared);
+        let mut front = shared.lock();
         loop {
             if front.is_ending {
                 return Task::End;
             }
-            if let Some(want) = front.want.take() {
+            let again = self.unread.filter(|(_, at)| *at <= Instant::now()).map(|(want, _)| want);
+            if let Some(want) = front.want.take().or(again) {
+                self.unread = None;
                 return Task::Give(want);
             }
             let is_urgent = front.is_hurried || !front.journal.is_safe() || front.journal.bytes() >= FULL;
@@ -80,8 +88,9 @@ impl Keeper {
             if due.is_some_and(|due| due <= now) {
                 return Task::Store;
             }
-            let limit = due.map_or(IDLE, |due| due - now);
-            front = self.shared.changed.wait_timeout(front, limit).unwrap_or_else(PoisonError::into_inner).0;
+            let again = self.unread.map(|(_, at)| at);
+            let limit = [due, again].into_iter().flatten().min().map_or(IDLE, |due| due.saturating_duration_since(now));
+            front = shared.changed.wait_timeout(front, limit).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -95,7 +104,10 @@ impl Keeper {
             drop(front);
             self.append(&samples, &done)
         });
-        self.tell(result.err().as_ref());
+        self.failed = result.is_err().then(Instant::now);
+        let folder = self.shared.places.disk.display();
+        self.unwritten = result.err().map(|error| format!("samples of an outage are not on disk: {folder}: {error}"));
+        self.tell();
     }
 
     /// Opens the log if it is not open.
@@ -147,12 +159,10 @@ impl Keeper {
     }
 
     /// Shows how things are, and says what changed.
-    fn tell(&mut self, error: Option<&std::io::Error>) {
-        let folder = self.shared.places.disk.display();
-        let failure = error.map(|error| format!("samples of an outage are not on disk: {folder}: {error}"));
-        self.failed = error.map(|_| Instant::now());
+    fn tell(&mut self) {
         let log = self.log.as_ref();
-        let message = failure.clone().or_else(|| log.and_then(|log| log.damage.clone()));
+        let failure = self.unwritten.as_ref().or(self.unreadable.as_ref());
+        let message = failure.or_else(|| log.and_then(|log| log.damage.as_ref())).cloned();
         let mut front = self.shared.lock();
         if let Some(log) = log {
             (front.disk.waiting, front.disk.bytes, front.disk.dropped) = (log.waiting(), log.bytes(), log.dropped);
@@ -168,8 +178,13 @@ impl Keeper {
             return;
         }
         match failure {
-            Some(what) => error!("{what}; they wait in memory, and the oldest are dropped when there are too many"),
-            None if before.is_some() => info!("samples of an outage are on disk again: {folder}"),
+            Some(what) if self.unwritten.is_some() => {
+                error!("{what}; they wait in memory, and the oldest are dropped when there are too many");
+            }
+            Some(what) => error!("{what}; those after them wait"),
+            None if before.is_some() => {
+                info!("samples of an outage are on disk again: {}", self.shared.places.disk.display());
+            }
             None => {}
         }
         self.news.notify_one();
@@ -183,9 +198,18 @@ impl Keeper {
         let mut samples = Vec::new();
         if let Some(log) = &mut self.log {
             let lost = log.dropped;
-            samples = log.read(want.after, want.upto);
-            if log.dropped != lost {
-                self.tell(None);
+            match log.read(want.after, want.upto) {
+                Ok(read) => samples = read,
+                Err(error) => {
+                    // The next ones have to wait for them: the order is kept.
+                    self.unread = Some((want, Instant::now() + AGAIN));
+                    let folder = self.shared.places.disk.display();
+                    self.unreadable = Some(format!("samples of an outage cannot be read: {folder}: {error}"));
+                    return self.tell();
+                }
+            }
+            if self.unreadable.take().is_some() || log.dropped != lost {
+                self.tell();
             }
         }
         if samples.is_empty() {

@@ -8,7 +8,7 @@ use super::record::{Ending, Found, HEADER, LONGEST, Number, Record, Sample, deco
 use super::segment::{BLOCK, Segment};
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Error, Result, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub(super) struct Log {
     unnoted: Vec<Number>,
     /// Where reading stopped: the segment, the last number, and the place of the next record.
     stopped: Option<(u64, Number, u64)>,
+    /// The segment that was damaged when it was read, and whole when it was looked at again.
+    doubted: Option<u64>,
     /// Samples that were given up because of the bounds.
     pub(super) dropped: u64,
     /// What was wrong with a segment.
@@ -107,6 +109,7 @@ impl Log {
             end: None,
             unnoted: Vec::new(),
             stopped: None,
+            doubted: None,
             dropped: 0,
             damage: None,
         };
@@ -196,9 +199,11 @@ impl Log {
     fn begin(&mut self, first: Number) -> Result<File> {
         let segment = Segment::new(first);
         let path = segment.path(&self.folder);
-        let mut end = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+        // What is there already was begun with the same sample, and could neither be gone on with nor be removed.
+        let mut end = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
         // Its name has to survive a power failure too.
-        if let Err(error) = end.write_all(&HEADER).and_then(|()| self.handle.sync_all()) {
+        let begun = end.set_len(0).and_then(|()| end.write_all(&HEADER)).and_then(|()| self.handle.sync_all());
+        if let Err(error) = begun {
             let _ = std::fs::remove_file(path);
             return Err(error);
         }
@@ -207,7 +212,10 @@ impl Log {
     }
 
     /// Reads samples that wait: with numbers after `after` and up to `upto`, some of the oldest. None: there is none.
-    pub(super) fn read(&mut self, after: Number, upto: Number) -> Vec<Sample> {
+    ///
+    /// # Errors
+    /// When the next ones cannot be read now: a file that is damaged is set aside, but an error may pass.
+    pub(super) fn read(&mut self, after: Number, upto: Number) -> Result<Vec<Sample>> {
         let (mut found, mut after) = (Vec::new(), after);
         while found.len() < CHUNK {
             let fits = |segment: &Segment| segment.waiting > 0 && segment.last > after && segment.first <= upto;
@@ -215,10 +223,14 @@ impl Log {
             match self.read_from(index, &mut after, upto, &mut found) {
                 Ok(true) => after = after.max(self.segments[index].last),
                 Ok(false) => break,
-                Err(error) => self.reread(index, &error),
+                Err(error) => match self.reread(index, error) {
+                    Err(error) if found.is_empty() => return Err(error),
+                    Err(_) => break,
+                    Ok(()) => {}
+                },
             }
         }
-        found
+        Ok(found)
     }
 
     /// Gives whether all of the segment was seen.
@@ -239,7 +251,7 @@ impl Log {
                 || (!rest.is_empty() && place + rest.len() as u64 == segment.bytes)
             {
                 let Found::Record(record, size) = decode(rest) else {
-                    return Err(Error::other(format!("damaged at byte {place}")));
+                    return Err(Error::new(ErrorKind::InvalidData, format!("damaged at byte {place}")));
                 };
                 if let Record::Sample(sample) = record
                     && sample.number > *after
@@ -261,15 +273,23 @@ impl Log {
         Ok(true)
     }
 
-    /// Forgets what cannot be read of a segment that could be before.
-    fn reread(&mut self, index: usize, error: &Error) {
+    /// Forgets what cannot be read of a segment that could be before, if the file is to blame: it is not there, too short, or
+    /// nobody wrote what is in it.
+    fn reread(&mut self, index: usize, error: Error) -> Result<()> {
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof | ErrorKind::InvalidData) {
+            return Err(error);
+        }
         let segment = &self.segments[index];
         let (name, waiting, path) = (segment.name, segment.waiting, segment.path(&self.folder));
-        let bytes = std::fs::read(&path).unwrap_or_default();
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            read => read.unwrap_or_default(),
+        };
         let mut again = segment.renewed();
         let place = match again.fill(&bytes, |_| {}) {
             Ending::Torn(place) | Ending::Damaged(place) => place,
-            // It can be read again; once is enough of that.
+            // A card that makes a mistake is asked once more, later.
+            Ending::Whole if self.doubted.replace(name) != Some(name) => return Err(error),
             Ending::Whole => {
                 again = Segment::after(again.floor, name);
                 0
@@ -283,6 +303,7 @@ impl Log {
         self.dropped += waiting - again.waiting.min(waiting);
         self.segments[index] = again;
         self.tidy();
+        Ok(())
     }
 
     fn load(&mut self, name: u64, is_last: bool) {
@@ -334,7 +355,9 @@ impl Log {
         }
         let result = std::fs::rename(path, &aside).and_then(|()| {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(bytes.get(..place.max(HEADER.len())).unwrap_or(&HEADER))
+            file.write_all(bytes.get(..place.max(HEADER.len())).unwrap_or(&HEADER))?;
+            // What is readable was on the disk before, and waits for a broker.
+            file.sync_all().and_then(|()| self.handle.sync_all())
         });
         let kept = match result {
             Ok(()) => format!("the file is kept as {}", aside.display()),

@@ -194,3 +194,24 @@ fn what_had_to_give_way_is_not_taken_for_another_one() {
 fn files_that_nobody_wrote() {
     replay("store", torture::torture);
 }
+
+#[test]
+fn what_cannot_be_read_is_said_and_tried_again() {
+    let mut stand = Stand::start(folder(), false);
+    stand.keep(1, 3);
+    stand.until("all on disk", |_| stand.shelf.shared.lock().journal.len() == 0);
+    let folder = stand.folder.path().join("state/outbox/a");
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let aside = file.with_extension("elsewhere");
+    std::fs::rename(&file, &aside).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    stand.shelf.fetch(Want { ticket: 7, after: 0, upto: Number::MAX });
+    stand.until("a problem", |status| status.problem.is_some());
+    assert!(stand.chunks.try_recv().is_err(), "it is not said that there is no more");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(&aside, &file).unwrap();
+    // Without being asked.
+    let chunk = stand.chunks.recv_timeout(LIMIT).unwrap();
+    assert_eq!((chunk.ticket, chunk.samples.len()), (7, 3));
+    stand.until("no problem", |status| status.problem.is_none() && status.dropped == 0);
+}

@@ -75,7 +75,7 @@ pub fn torture(data: &[u8]) {
 fn waiting(log: &mut Log) -> Vec<Number> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
-        let chunk = log.read(after, Number::MAX);
+        let chunk = log.read(after, Number::MAX).expect("files that can be read");
         let Some(last) = chunk.last() else { return all };
         assert!(last.number > after, "{} comes again", last.number);
         after = last.number;
