@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Bytes that may wait here: so much is kept while the disk cannot be written. The oldest give way.
 const MOST: usize = 4 << 20;
 /// From this size on, the file is written anew when most of it is needed no more.
 const LONG: u64 = 1 << 20;
 pub(super) const FILE: &str = "journal";
+const ASIDE: &str = "journal.corrupt";
 
 pub(super) struct Journal {
     /// Where the file is, if there is a place for it.
@@ -49,13 +50,55 @@ impl Journal {
         journal
     }
 
+    /// Takes over what an earlier run left in another folder, if it is there and nobody has it. Gives how many samples had to
+    /// give way.
+    pub(super) fn adopt(&mut self, folder: &Path) -> u64 {
+        if !folder.join(FILE).exists() {
+            return 0;
+        }
+        let mut left = Self::open(Some(folder.to_owned()));
+        let samples: Vec<Sample> = left.samples(0, Number::MAX).cloned().collect();
+        let mut dropped = 0;
+        for sample in &samples {
+            let number = if self.contains(sample.number) { self.last() + 1 } else { sample.number };
+            dropped += self.keep(Sample { number, ..sample.clone() }).len() as u64;
+        }
+        if !samples.is_empty() {
+            info!("{} samples of an earlier run are taken over from {}", samples.len(), folder.display());
+        }
+        left.release(&samples.iter().map(|sample| sample.number).collect::<Vec<_>>());
+        left.close();
+        dropped
+    }
+
+    /// Gives these other numbers: after this one and all that are held, but for those of this process, which begin with `first`.
+    pub(super) fn move_behind(&mut self, numbers: &[Number], last: Number, first: Number) {
+        let mut last = self.held.range(..first).next_back().map_or(last, |(number, _)| last.max(*number));
+        // There is room for them, unless what is on disk could not be seen when the numbers of this process were chosen.
+        if last + numbers.len() as u64 >= first {
+            return warn!("{} samples of an earlier run have no place behind those on disk", numbers.len());
+        }
+        let samples: Vec<_> = numbers.iter().filter_map(|number| self.remove(*number)).collect();
+        for sample in samples {
+            last += 1;
+            self.hold(Sample { number: last, ..sample });
+        }
+        self.rewrite();
+    }
+
     fn take_up(&mut self, bytes: &[u8], opened: Opened) {
         let ending = read_all(bytes, |record| match record {
             Record::Sample(sample) => self.hold(sample),
             Record::Done(numbers) => numbers.iter().for_each(|number| drop(self.remove(*number))),
         });
         if let Ending::Damaged(place) = ending {
-            warn!("the journal of an earlier run is damaged at byte {place} of {}: the rest is lost", bytes.len());
+            let aside = self.folder.as_ref().map(|folder| folder.join(ASIDE)).unwrap_or_default();
+            let kept = match std::fs::write(&aside, bytes) {
+                Ok(()) => format!("the file is kept as {}", aside.display()),
+                Err(error) => format!("it could not be set aside: {error}"),
+            };
+            let length = bytes.len();
+            warn!("the journal of an earlier run is damaged at byte {place} of {length}: the rest is lost, and {kept}");
         }
         self.file = Some(opened);
         self.rewrite();

@@ -4,6 +4,7 @@ use super::log::Log;
 use super::record::{Number, Sample};
 use super::{BATCH, Chunk, FULL, NOTE, Shared, Want};
 use crate::problem::Problem;
+use std::collections::BTreeMap;
 use std::io::Result;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,14 +116,32 @@ impl Keeper {
         if self.log.is_some() {
             return Ok(());
         }
-        let log = Log::open(&self.shared.places.disk, self.shared.bounds)?;
+        let mut log = Log::open(&self.shared.places.disk, self.shared.bounds)?;
+        let (mut others, first): (BTreeMap<Number, Sample>, _) = {
+            let front = self.shared.lock();
+            let upto = log.last().min(front.first.saturating_sub(1));
+            (front.journal.samples(0, upto).map(|sample| (sample.number, sample.clone())).collect(), front.first)
+        };
+        let left: Vec<Number> = others.keys().copied().collect();
+        // An earlier process had brought these to the disk when it was killed. Others were in another place when later ones
+        // went to the disk: now they come after those.
+        if let Some(oldest) = left.first() {
+            log.each_waiting(oldest - 1, |sample| {
+                if others.get(&sample.number) == Some(sample) {
+                    others.remove(&sample.number);
+                }
+            });
+        }
+        let stored: Vec<_> = left.into_iter().filter(|number| !others.contains_key(number)).collect();
+        let others: Vec<_> = others.into_keys().collect();
         let mut front = self.shared.lock();
         front.on_disk = log.last();
         (front.disk.waiting, front.disk.bytes) = (log.waiting(), log.bytes());
-        // An earlier process had brought these to the disk when it was killed.
-        let upto = log.last().min(front.first.saturating_sub(1));
-        let stored: Vec<_> = front.journal.samples(0, upto).map(|sample| sample.number).collect();
         front.journal.release(&stored);
+        if !others.is_empty() {
+            front.journal.move_behind(&others, log.last(), first);
+        }
+        drop(front);
         self.log = Some(log);
         Ok(())
     }

@@ -109,7 +109,8 @@ impl Shelf {
     /// Looks what an earlier run left in the journal; the disk is left to the thread.
     #[must_use]
     pub fn open(places: Places, bounds: Bounds) -> Self {
-        let journal = Journal::open(places.memory.clone());
+        let mut journal = Journal::open(places.memory.clone());
+        let dropped = places.earlier.iter().map(|folder| journal.adopt(folder)).sum();
         let front = Front {
             journal,
             done: HashSet::new(),
@@ -122,7 +123,7 @@ impl Shelf {
             on_disk: 0,
             given_up: Vec::new(),
             disk: Status::default(),
-            dropped: 0,
+            dropped,
         };
         Self { shared: Arc::new(Shared { places, bounds, front: Mutex::new(front), changed: Condvar::new() }) }
     }
@@ -131,7 +132,9 @@ impl Shelf {
     pub(crate) fn first_number(&self) -> Number {
         let on_disk = log::highest(&self.shared.places.disk);
         let mut front = self.shared.lock();
-        front.first = (front.journal.last().max(on_disk) + 1).max(segment::now().min(record::HIGHEST >> 21) << 20);
+        // With room for those of the journal, should they have to stand behind what is on disk.
+        let free = front.journal.last().max(on_disk) + 1 + front.journal.len() as u64;
+        front.first = free.max(segment::now().min(record::HIGHEST >> 21) << 20);
         front.first
     }
 

@@ -12,6 +12,8 @@ pub struct Places {
     pub disk: PathBuf,
     /// In memory that outlives the process; without it, all goes to the disk at once.
     pub memory: Option<PathBuf>,
+    /// Where that may have been in an earlier run, which was started in another way.
+    pub earlier: Vec<PathBuf>,
 }
 
 impl Places {
@@ -19,8 +21,11 @@ impl Places {
     #[must_use]
     pub fn new(state_directory: &Path, agent: &str) -> Self {
         let disk = state_directory.join("outbox").join(agent);
-        let memory = memory_folder().map(|folder| folder.join(format!("outbox-{:016x}", hash(&disk))));
-        Self { disk, memory }
+        let name = format!("outbox-{:016x}", hash(&disk));
+        let memory = memory_folder().map(|folder| folder.join(&name));
+        let earlier = usual_folders().into_iter().map(|folder| folder.join(&name));
+        let earlier = earlier.filter(|folder| memory.as_ref() != Some(folder)).collect();
+        Self { disk, memory, earlier }
     }
 }
 
@@ -35,11 +40,33 @@ fn memory_folder() -> Option<PathBuf> {
     session.or_else(shared)
 }
 
+/// Where a service, a user's session and others have it, whichever of them this is.
+fn usual_folders() -> Vec<PathBuf> {
+    let user = user();
+    let mut folders = vec![
+        PathBuf::from("/run/halyard"),
+        format!("/run/user/{user}/halyard").into(),
+        format!("/dev/shm/halyard-{user}").into(),
+    ];
+    folders.retain(|folder| is_memory(folder) && is_ours(folder));
+    folders
+}
+
+/// Whether nobody else can have put there what is in it.
+fn is_ours(folder: &Path) -> bool {
+    std::fs::symlink_metadata(folder)
+        .is_ok_and(|found| found.is_dir() && found.uid() == user() && found.mode() & 0o022 == 0)
+}
+
+fn user() -> libc::uid_t {
+    // SAFETY: it takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// A folder of ours in `/dev/shm`, where others may have been before.
 fn shared() -> Option<PathBuf> {
     let parent = Path::new("/dev/shm");
-    // SAFETY: it takes nothing and cannot fail.
-    let user = unsafe { libc::geteuid() };
+    let user = user();
     let folder = parent.join(format!("halyard-{user}"));
     if !is_memory(parent) {
         return None;

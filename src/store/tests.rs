@@ -18,10 +18,14 @@ struct Stand {
 impl Stand {
     /// With a journal in a folder that counts as memory, or without one.
     fn start(folder: TempDir, with_journal: bool) -> Self {
-        let places = Places {
-            disk: folder.path().join("state/outbox/a"),
-            memory: with_journal.then(|| folder.path().join("run/outbox")),
-        };
+        Self::start_in(folder, with_journal.then_some("run"), &[])
+    }
+
+    /// With a journal here, and perhaps one there of an earlier run.
+    fn start_in(folder: TempDir, memory: Option<&str>, earlier: &[&str]) -> Self {
+        let place = |name: &&str| folder.path().join(name).join("outbox");
+        let disk = folder.path().join("state/outbox/a");
+        let places = Places { disk, memory: memory.as_ref().map(place), earlier: earlier.iter().map(place).collect() };
         let shelf = Shelf::open(places, Bounds::default());
         let next = shelf.first_number();
         let (to, chunks) = mpsc::channel();
@@ -214,4 +218,51 @@ fn what_cannot_be_read_is_said_and_tried_again() {
     let chunk = stand.chunks.recv_timeout(LIMIT).unwrap();
     assert_eq!((chunk.ticket, chunk.samples.len()), (7, 3));
     stand.until("no problem", |status| status.problem.is_none() && status.dropped == 0);
+}
+
+#[test]
+fn what_a_journal_in_another_place_holds_is_taken_over() {
+    let mut stand = Stand::start_in(folder(), Some("run"), &["session"]);
+    stand.keep(1, 5);
+    let mut stand = Stand::start_in(stand.kill(), Some("session"), &["run"]);
+    stand.keep(6, 8);
+    assert_eq!(stand.waiting(), (1..=8).collect::<Vec<_>>());
+    assert!(!stand.folder.path().join("run/outbox").exists(), "nothing is left to be delivered twice");
+    let stand = Stand::start_in(stand.kill(), Some("run"), &["session"]);
+    assert_eq!(stand.waiting(), (1..=8).collect::<Vec<_>>());
+    let stand = Stand::start_in(stand.kill(), None, &["session", "run"]);
+    stand.until("all on disk", |status| status.waiting == 8 && stand.shelf.shared.lock().journal.len() == 0);
+    assert_eq!(stand.waiting(), (1..=8).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_journal_holds_is_not_lost_when_later_ones_went_to_the_disk_from_another_place() {
+    let mut stand = Stand::start_in(folder(), Some("run"), &[]);
+    stand.keep(1, 5);
+    // It does not know of the first place.
+    let mut stand = Stand::start_in(stand.kill(), Some("session"), &[]);
+    stand.keep(6, 8);
+    let mut stand = Stand::start_in(stand.stop(), Some("run"), &[]);
+    stand.until("the disk is read", |status| status.bytes > 0);
+    let kept = stand.keep(9, 9);
+    stand.shelf.hurry();
+    stand.until("all on disk", |_| stand.shelf.shared.lock().journal.len() == 0);
+    assert_eq!(stand.waiting(), [6, 7, 8, 1, 2, 3, 4, 5, 9]);
+    stand.shelf.done(kept[0]);
+    let stand = Stand::start_in(stand.stop(), Some("run"), &[]);
+    assert_eq!(stand.waiting(), [6, 7, 8, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_journal_of_another_version_is_set_aside() {
+    let mut stand = Stand::start(folder(), true);
+    stand.keep(1, 2);
+    let folder = stand.kill();
+    let file = folder.path().join("run/outbox/journal");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[7] = 2;
+    std::fs::write(&file, &bytes).unwrap();
+    let stand = Stand::start(folder, true);
+    assert_eq!(stand.waiting(), [] as [u64; 0]);
+    assert_eq!(std::fs::read(file.with_extension("corrupt")).unwrap(), bytes);
 }

@@ -6,6 +6,7 @@ use crate::support::broker::Broker;
 use crate::support::fake::{FakeBroker, Manners};
 use crate::support::meter::Meter;
 use crate::support::program::Program;
+use crate::support::proxy::Proxy;
 use crate::support::wait_until;
 use crate::support::wire::kind;
 use crate::support::witness::Witness;
@@ -26,7 +27,8 @@ fn a_broker_that_acknowledges_nothing_is_left_for_the_next_one() {
     let parts = format!("sensors:\n  - {}\n", meter.stanza("meter", "every: 20ms, store: all"));
     let witness = Witness::connect(second.address());
     let text = list(&[&first.url(), &second.url()], &parts).replace("board: simulated\n", "");
-    let program = Program::run(&text);
+    let proxy = Proxy::start(second.address(), 5);
+    let program = Program::run(&text.replace(&second.url(), &proxy.url()));
     program.logs(&format!("no connection to the broker: {} has not acknowledged a message on ", first.url()));
     witness.wait_for(&topic("availability"), "online");
     let health = witness.wait(&topic("agent"), |message| !message.json()["problems"]["agent"].is_null()).json();
@@ -49,6 +51,13 @@ fn a_broker_that_acknowledges_nothing_is_left_for_the_next_one() {
         let arrived: BTreeSet<_> = all.filter_map(|message| message.json()["n"].as_u64()?.try_into().ok()).collect();
         taken.is_subset(&arrived)
     });
+
+    // A connection that is lost is no reason to try it.
+    let connections = |url: String| program.log().matches(&format!("connected to {url}\n")).count();
+    proxy.cut();
+    proxy.mend();
+    wait_until("it is there again", || connections(proxy.url()) == 2);
+    assert_eq!(connections(first.url()), 1);
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl Connection {
             let _ = told.and_then(|token| token.wait_for(GOODBYE));
         }
         if !self.leave() {
+            self.oldest.1 = Instant::now();
             return;
         }
         self.lost = Some(Instant::now());
@@ -94,7 +95,8 @@ impl Connection {
         }
         take_back(&self.shared, std::mem::take(&mut self.operations));
         self.failures = 0;
-        self.broker = 0;
+        // One that acknowledges nothing would let us in all the same.
+        self.broker = usize::from(self.doubted == Some(0) && self.brokers.len() > 1);
         true
     }
 
