@@ -40,7 +40,7 @@ impl<T: ?Sized + Send + 'static> Device<T> {
         self.stuck = None;
         let (factory, driver) = (Arc::clone(&self.factory), self.driver.take());
         let (done, mut result) = tokio::sync::oneshot::channel();
-        let call = tokio::task::spawn_blocking(move || {
+        let call = crate::task::block(move || {
             // Nobody waits any more if it took too long. The driver is dropped then.
             let _ = done.send(attempt(&factory, driver, work));
         });

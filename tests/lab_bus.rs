@@ -472,6 +472,7 @@ fn a_chip_goes_and_comes_back() {
             let mut edges = bus.input(&name("GPIO17"), InputSettings::default()).unwrap();
             let mut port: OutputPort = bus.output(&name("GPIO27")).unwrap();
             port.set_high().unwrap();
+            #[allow(clippy::disallowed_methods)] // the library's own is private
             let removal = tokio::task::spawn_blocking(|| command("lab-gpio", &["remove", "lab"]));
             let error = next(&mut edges).await.unwrap_err();
             removal.await.unwrap();

@@ -165,11 +165,11 @@ impl<R> Gate<R> {
                     id,
                     route: Some(route),
                     pulse,
-                    expires,
+                    expires: expires.and_then(|at| now.checked_add(at.duration_since(wall).unwrap_or_default())),
                     why: None,
                     begun: None,
                 });
-                self.advance_at(now, wall);
+                self.advance(now);
             }
             Err((reason, message)) => {
                 let outcome = Outcome { id, reason: Some(reason), state: unit.state.clone(), message: Some(message) };

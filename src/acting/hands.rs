@@ -285,6 +285,7 @@ impl Body {
             (hands.config.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let (runtime, shows) = (shared.runtime.clone(), Arc::clone(&hands.shows));
+        #[allow(clippy::disallowed_methods)] // a command waits for it: one allocation less
         drop(runtime.spawn_blocking(move || {
             first.inspect(Disk::write);
             // Looked up when it is needed: nobody who measures waits for whoever shows it.

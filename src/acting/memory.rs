@@ -127,7 +127,7 @@ impl Memory {
             .collect();
         *disk.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::Object(text).to_string());
         // When the last one is through, all are.
-        self.writer = Some(tokio::task::spawn_blocking(move || disk.write()));
+        self.writer = Some(crate::task::block(move || disk.write()));
     }
 }
 

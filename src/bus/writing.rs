@@ -84,7 +84,7 @@ mod tests {
 
     /// On a worker, as drivers do it.
     async fn on_worker<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-        tokio::task::spawn_blocking(work).await.unwrap()
+        crate::task::blocking(work).await.unwrap()
     }
 
     #[tokio::test]

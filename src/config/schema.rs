@@ -4,27 +4,94 @@ use super::actuator;
 use super::header;
 use super::place::{INTERRUPT, place_keys};
 use halyard_drivers::{Attachment, DRIVERS, Driver, KernelClass, Role, Spec};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The schemas of the agent's own types. A test writes them (`UPDATE_REFERENCE=1`): see
 /// [`Driver::schema`](halyard_drivers::Driver::schema).
 const PARTS: &str = include_str!("schema/parts.json");
 
-/// Schemas that the whole is made of.
-#[derive(Deserialize, Serialize)]
+/// What is written by hand, with holes for what differs: data, since the code of `json!` is large.
+const SHAPES: &str = include_str!("schema/shapes.json");
+
+/// Schemas that the whole is made of, by name. One that is missing is null, which the tests would see.
 struct Parts {
-    file: Value,
-    /// What all of a role have in common.
-    sensor: Map<String, Value>,
-    actuator: Map<String, Value>,
-    text_actuator: Map<String, Value>,
-    expander: Map<String, Value>,
-    filter: Value,
-    /// Places that are maps.
-    line_offset: Value,
-    pwm_channel: Value,
-    expander_pin: Value,
+    types: Value,
+    shapes: Value,
+}
+
+impl Parts {
+    fn read() -> Self {
+        Self { types: read(PARTS), shapes: read(SHAPES) }
+    }
+
+    fn of_type(&self, name: &str) -> Value {
+        self.types[name].clone()
+    }
+
+    fn shape(&self, name: &str) -> Value {
+        self.shapes[name].clone()
+    }
+
+    /// The shape with this description.
+    fn described(&self, name: &str, description: &str) -> Value {
+        let mut shape = self.shape(name);
+        put(&mut shape, "/description", text(description));
+        shape
+    }
+
+    /// What says that the driver is this one.
+    fn name(&self, driver: &Driver) -> Value {
+        let mut name = self.described("name", driver.summary);
+        put(&mut name, "/const", text(driver.name));
+        name
+    }
+}
+
+/// Of a file of the program's own: it can be read.
+fn read(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+// Each of these once, and not wherever it is used.
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn reference(name: &str) -> Value {
+    Value::String(format!("#/$defs/{name}"))
+}
+
+/// Fills a hole, which is at this JSON pointer.
+fn put(schema: &mut Value, hole: &str, value: Value) {
+    if let Some(place) = schema.pointer_mut(hole) {
+        *place = value;
+    }
+}
+
+/// Adds to the list at this JSON pointer.
+fn push(schema: &mut Value, list: &str, value: Value) {
+    if let Some(Value::Array(list)) = schema.pointer_mut(list) {
+        list.push(value);
+    }
+}
+
+/// Adds the members of an object to the object at this JSON pointer.
+fn merge(schema: &mut Value, object: &str, more: Value) {
+    if let (Some(Value::Object(object)), Value::Object(more)) = (schema.pointer_mut(object), more) {
+        object.extend(more);
+    }
+}
+
+/// Adds a member to the object at this JSON pointer.
+fn insert(schema: &mut Value, object: &str, key: &str, value: Value) {
+    if let Some(Value::Object(object)) = schema.pointer_mut(object) {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+fn take(schema: &mut Value, key: &str) -> Value {
+    schema.as_object_mut().and_then(|object| object.shift_remove(key)).unwrap_or_default()
 }
 
 /// JSON Schema (draft 2020-12) of the file.
@@ -33,101 +100,62 @@ struct Parts {
 /// left to `halyard check`.
 #[must_use]
 pub fn schema() -> Value {
-    let Ok(parts) = serde_json::from_str::<Parts>(PARTS) else { return Value::Null };
-    let mut root = parts.file.clone();
-    let mut definitions = Map::new();
+    let parts = Parts::read();
+    let mut file = parts.of_type("file");
+    let mut definitions = Value::Object(Map::new());
     // Each section and each of its drivers is a definition; the driver's name decides.
-    for (role, common) in
-        [(Role::Sensor, &parts.sensor), (Role::Actuator, &parts.actuator), (Role::Expander, &parts.expander)]
-    {
+    for (role, section, name) in [
+        (Role::Sensor, "sensors", "sensor"),
+        (Role::Actuator, "actuators", "actuator"),
+        (Role::Expander, "expanders", "expander"),
+    ] {
         let drivers = || DRIVERS.iter().copied().filter(move |driver| driver.role == role);
-        let (section, name) = match role {
-            Role::Sensor => ("sensors", "sensor"),
-            Role::Actuator => ("actuators", "actuator"),
-            Role::Expander => ("expanders", "expander"),
-        };
-        let names: Vec<Value> =
-            drivers().map(|driver| json!({ "const": driver.name, "description": driver.summary })).collect();
-        let branches: Vec<Value> = drivers()
-            .map(|driver| {
-                json!({
-                    "if": { "properties": { "driver": { "const": driver.name } }, "required": ["driver"] },
-                    "then": { "$ref": format!("#/$defs/{}", driver.name) },
-                })
-            })
-            .collect();
-        let stanza = json!({
-            "type": "object",
-            "required": ["id", "driver"],
-            "properties": { "driver": { "description": "The part's driver.", "oneOf": names } },
-            "allOf": branches,
-        });
-        definitions.insert(name.to_owned(), stanza);
+        let mut any = parts.shape("section");
+        for driver in drivers() {
+            push(&mut any, "/properties/driver/oneOf", parts.name(driver));
+            let mut branch = parts.shape("branch");
+            put(&mut branch, "/if/properties/driver/const", text(driver.name));
+            put(&mut branch, "/then/$ref", reference(driver.name));
+            push(&mut any, "/allOf", branch);
+        }
+        insert(&mut definitions, "", name, any);
         for driver in drivers() {
             let own = own_schema(driver, &mut definitions);
-            let common = if actuator::takes_text(driver) { &parts.text_actuator } else { common };
-            let definition = stanza_schema(driver, common, own, &parts);
-            definitions.insert(driver.name.to_owned(), definition);
+            let common = parts.of_type(if actuator::takes_text(driver) { "text_actuator" } else { name });
+            insert(&mut definitions, "", driver.name, stanza_schema(driver, common, own, &parts));
         }
-        if let Some(list) = root.pointer_mut(&format!("/properties/{section}")).and_then(Value::as_object_mut) {
-            list.insert("type".to_owned(), json!(["array", "null"]));
-            list.insert("items".to_owned(), json!({ "$ref": format!("#/$defs/{name}") }));
-        }
+        let mut list = parts.shape("list");
+        put(&mut list, "/items/$ref", reference(name));
+        merge(&mut file, &format!("/properties/{section}"), list);
     }
-    if let Some(root) = root.as_object_mut() {
-        root.insert("title".to_owned(), json!("Configuration of Halyard"));
-        root.shift_remove("description");
-        let shared = root.entry("$defs").or_insert_with(|| json!({}));
-        if let Some(shared) = shared.as_object_mut() {
-            shared.extend(definitions);
-        }
+    merge(&mut file, "/$defs", definitions);
+    take(&mut file, "title");
+    take(&mut file, "description");
+    allow_elsewhere(&mut file, &parts);
+    insert(&mut file, "/$defs", ELSEWHERE, parts.shape("elsewhere"));
+    // The draft comes first, where editors look for it.
+    let mut ordered = Map::new();
+    ordered.insert("$schema".to_owned(), take(&mut file, "$schema"));
+    ordered.insert("title".to_owned(), text("Configuration of Halyard"));
+    if let Value::Object(file) = file {
+        ordered.extend(file);
     }
-    allow_elsewhere(&mut root);
-    if let Some(shared) = root.pointer_mut("/$defs").and_then(Value::as_object_mut) {
-        shared.insert(ELSEWHERE.to_owned(), elsewhere());
-    }
-    if let Value::Object(object) = &mut root {
-        // The draft comes first, where editors look for it.
-        let mut ordered = Map::new();
-        for key in ["$schema", "title"] {
-            ordered.extend(object.shift_remove(key).map(|value| (key.to_owned(), value)));
-        }
-        ordered.append(object);
-        return Value::Object(ordered);
-    }
-    root
+    ordered.into()
 }
 
 /// Name of the definition of a text that is somewhere else.
 const ELSEWHERE: &str = "elsewhere";
-
-fn elsewhere() -> Value {
-    let text = |description: &str| json!({ "type": "string", "minLength": 1, "description": description });
-    json!({
-        "description": "A text from elsewhere, such as a secret.",
-        "oneOf": [
-            {
-                "type": "object",
-                "properties": { "file": text("Path of a file with the text; a line end at its end does not count.") },
-                "required": ["file"],
-                "additionalProperties": false,
-            },
-            {
-                "type": "object",
-                "properties": { "env": text("Name of an environment variable with the text.") },
-                "required": ["env"],
-                "additionalProperties": false,
-            },
-        ],
-    })
-}
+/// Name of the shape that refers to it.
+const REFERENCE: &str = "reference to elsewhere";
 
 /// The schema of a driver's own options, its definitions moved to `definitions` under names of their own.
-fn own_schema(driver: &Driver, definitions: &mut Map<String, Value>) -> Value {
+fn own_schema(driver: &Driver, definitions: &mut Value) -> Value {
     let mut own = driver.schema();
     rename(&mut own, driver.name);
-    if let Some(Value::Object(more)) = own.as_object_mut().and_then(|own| own.shift_remove("$defs")) {
-        definitions.extend(more.into_iter().map(|(name, schema)| (format!("{}.{name}", driver.name), schema)));
+    if let Value::Object(more) = take(&mut own, "$defs") {
+        for (name, schema) in more {
+            insert(definitions, "", &format!("{}.{name}", driver.name), schema);
+        }
     }
     own
 }
@@ -153,54 +181,36 @@ fn rename(schema: &mut Value, driver: &str) {
 }
 
 /// All keys of a stanza with this driver.
-fn stanza_schema(driver: &Driver, common: &Map<String, Value>, own: Value, parts: &Parts) -> Value {
-    let mut properties = Map::new();
-    let mut required = vec![json!("id"), json!("driver")];
-    let is_told = matches!((driver.defaults)(), Spec::Edge(spec) if !spec.reports());
-    properties.insert("driver".to_owned(), json!({ "const": driver.name, "description": driver.summary }));
-    properties.extend(common.clone());
-    if is_told {
-        properties.shift_remove("every"); // edges are not asked for
+fn stanza_schema(driver: &Driver, common: Value, mut own: Value, parts: &Parts) -> Value {
+    let mut stanza = parts.described("stanza", driver.summary);
+    put(&mut stanza, "/title", text(driver.name));
+    insert(&mut stanza, "/properties", "driver", parts.name(driver));
+    merge(&mut stanza, "/properties", common);
+    if matches!((driver.defaults)(), Spec::Edge(spec) if !spec.reports()) {
+        // Edges are not asked for.
+        stanza.pointer_mut("/properties").into_iter().for_each(|properties| drop(take(properties, "every")));
     }
     for key in place_keys(driver) {
         if let Some((property, needed)) = attachment(driver, key, parts) {
-            properties.insert(key.to_owned(), property);
-            required.extend(needed.then(|| json!(key)));
+            insert(&mut stanza, "/properties", key, property);
+            if needed {
+                push(&mut stanza, "/required", text(key));
+            }
         }
     }
     if driver.role == Role::Sensor {
-        properties.insert(
-            "filters".to_owned(),
-            json!({
-                "description": "Filters of channels, in the order in which they apply.",
-                "type": ["object", "null"],
-                "additionalProperties": { "type": "array", "items": parts.filter },
-            }),
-        );
+        let mut filters = parts.shape("filters");
+        put(&mut filters, "/additionalProperties/items", parts.of_type("filter"));
+        insert(&mut stanza, "/properties", "filters", filters);
     }
-    if let Value::Object(mut own) = own {
-        if let Some(Value::Object(more)) = own.shift_remove("properties") {
-            properties.extend(more);
-        }
-        if let Some(Value::Array(more)) = own.shift_remove("required") {
-            required.extend(more);
-        }
+    merge(&mut stanza, "/properties", take(&mut own, "properties"));
+    if let Value::Array(more) = take(&mut own, "required") {
+        more.into_iter().for_each(|key| push(&mut stanza, "/required", key));
     }
     // A null is as good as nothing, but the id has to be something.
-    if let Some(Value::Object(id)) = properties.get_mut("id") {
-        id.insert("type".to_owned(), json!("string"));
-    }
-    let has_pin = properties.contains_key("pin");
-    let mut stanza = json!({
-        "title": driver.name,
-        "description": driver.summary,
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    });
-    if has_pin {
-        stanza["oneOf"] = json!([{ "required": ["line"] }, { "required": ["pin"] }]);
+    put(&mut stanza, "/properties/id/type", text("string"));
+    if stanza.pointer("/properties/pin").is_some() {
+        insert(&mut stanza, "", "oneOf", parts.shape("line or pin"));
     }
     stanza
 }
@@ -210,20 +220,25 @@ const KERNEL_NAME: &str = "^([^/]+|/sys/.*[^/])$";
 
 impl Parts {
     fn line(&self, description: &str) -> Value {
-        let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO17"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset, self.expander_pin] })
+        self.place("line", description, &["line_offset", "expander_pin"])
     }
 
     fn pwm(&self, description: &str) -> Value {
-        let name = json!({ "type": "string", "minLength": 1, "maxLength": 31, "examples": ["GPIO18"] });
-        json!({ "description": description, "anyOf": [name, self.line_offset, self.pwm_channel, self.expander_pin] })
+        self.place("pwm", description, &["line_offset", "pwm_channel", "expander_pin"])
     }
-}
 
-/// The pins of a header that are lines.
-fn pin_number(description: &str) -> Value {
-    let pins: Vec<u8> = (1..=40).filter(|pin| header::gpio(*pin).is_ok()).collect();
-    json!({ "description": description, "enum": pins })
+    /// A name, or one of these maps.
+    fn place(&self, shape: &str, description: &str, maps: &[&str]) -> Value {
+        let mut place = self.described(shape, description);
+        maps.iter().for_each(|map| push(&mut place, "/anyOf", self.of_type(map)));
+        place
+    }
+
+    fn choice(&self, description: &str, of: Vec<u8>) -> Value {
+        let mut choice = self.described("choice", description);
+        put(&mut choice, "/enum", of.into());
+        choice
+    }
 }
 
 /// The schema of a key that says where a part is connected, and whether the key has to be there.
@@ -253,33 +268,19 @@ fn attachment(driver: &Driver, key: &str, parts: &Parts) -> Option<(Value, bool)
                 (true, false) => (r"^i2c-[0-9]{1,3}$", "i2c-1"),
                 _ => (r"^spi[0-9]{1,3}\.[0-9]{1,3}$", "spi0.0"),
             };
-            let description = "The bus: `i2c-1` is /dev/i2c-1, `spi0.0` is /dev/spidev0.0.";
-            let schema =
-                json!({ "description": description, "type": "string", "pattern": pattern, "examples": [example] });
-            (schema, !modbus)
+            let mut bus = parts.shape("bus");
+            put(&mut bus, "/pattern", text(pattern));
+            put(&mut bus, "/examples/0", text(example));
+            (bus, !modbus)
         }
-        "port" => {
-            let description = "The serial port: its path, best one below /dev/serial/by-id, which stays the same.";
-            let examples = ["/dev/ttyAMA0", "/dev/ttyUSB0"];
-            let schema =
-                json!({ "description": description, "type": "string", "pattern": "^/.*[^/]$", "examples": examples });
-            (schema, !modbus)
-        }
-        "host" => {
-            let description = "The device on Modbus over TCP: its address or name, and its port if it is not 502.";
-            let schema = json!({ "description": description, "type": "string", "examples": ["192.0.2.7:502"] });
-            (schema, false)
-        }
-        "address" if modbus => {
-            let description =
-                "Address of the device: on an I2C bus 0x08 to 0x77, on Modbus 1 to 247, where 1 is the default.";
-            (json!({ "description": description, "type": "integer", "minimum": 1, "maximum": 247 }), false)
-        }
+        "port" => (parts.shape("port"), !modbus),
+        "host" => (parts.shape("host"), false),
+        "address" if modbus => (parts.shape("address of Modbus"), false),
         "address" => {
             let addresses = addresses?;
             let texts: Vec<String> = addresses.iter().map(|address| format!("{address:#04x}")).collect();
             let description = format!("Address on the bus: {}.", texts.join(", "));
-            (json!({ "description": description, "enum": addresses }), addresses.len() > 1 && !spi)
+            (parts.choice(&description, addresses.to_vec()), addresses.len() > 1 && !spi)
         }
         "device" => {
             let class = driver.attachments.iter().find_map(|attachment| match attachment {
@@ -295,13 +296,15 @@ fn attachment(driver: &Driver, key: &str, parts: &Parts) -> Option<(Value, bool)
                 }
                 _ => (KERNEL_NAME, "lm75", "The hwmon device: its name or number, or a folder below /sys."),
             };
-            let description = format!("{what} Without it: the only one.");
-            let schema = json!({
-                "description": description, "type": ["string", "null"], "pattern": pattern, "examples": [example],
-            });
-            (schema, false)
+            let mut device = parts.described("device", &format!("{what} Without it: the only one."));
+            put(&mut device, "/pattern", text(pattern));
+            put(&mut device, "/examples/0", text(example));
+            (device, false)
         }
-        "pin" => (pin_number("Instead of `line`, on a Raspberry Pi: the number of the pin on the header."), false),
+        "pin" => {
+            let pins = (1..=40).filter(|pin| header::gpio(*pin).is_ok()).collect();
+            (parts.choice("Instead of `line`, on a Raspberry Pi: the number of the pin on the header.", pins), false)
+        }
         INTERRUPT => {
             let description = "The line of the board that the chip's interrupt is connected to. Changes of inputs are seen at \
                                once, with the time of the interrupt. Default: none, inputs are looked at every `poll`.";
@@ -314,26 +317,24 @@ fn attachment(driver: &Driver, key: &str, parts: &Parts) -> Option<(Value, bool)
 }
 
 /// Lets a text be elsewhere wherever the schema wants one.
-fn allow_elsewhere(schema: &mut Value) {
+fn allow_elsewhere(schema: &mut Value, parts: &Parts) {
     let Value::Object(object) = schema else { return };
-    let reference = json!({ "$ref": format!("#/$defs/{ELSEWHERE}") });
     for key in ["properties", "$defs"] {
         if let Some(Value::Object(schemas)) = object.get_mut(key) {
-            schemas.values_mut().for_each(allow_elsewhere);
+            schemas.values_mut().for_each(|schema| allow_elsewhere(schema, parts));
         }
     }
     for key in ["items", "additionalProperties"] {
-        object.get_mut(key).into_iter().for_each(allow_elsewhere);
+        object.get_mut(key).into_iter().for_each(|schema| allow_elsewhere(schema, parts));
     }
     for key in ["anyOf", "oneOf", "allOf"] {
         let Some(Value::Array(schemas)) = object.get_mut(key) else { continue };
-        let named = |schema: &Value| {
-            schema.get("type") == Some(&json!("string")) && (schema.get("const").or(schema.get("enum"))).is_some()
-        };
+        let named =
+            |schema: &Value| schema["type"] == "string" && (schema["const"].is_string() || schema["enum"].is_array());
         if key == "oneOf" && schemas.iter().all(named) {
-            schemas.push(reference.clone());
+            schemas.push(parts.shape(REFERENCE));
         } else {
-            schemas.iter_mut().for_each(allow_elsewhere);
+            schemas.iter_mut().for_each(|schema| allow_elsewhere(schema, parts));
         }
     }
     // A key without a value is not a default that an editor should fill in.
@@ -341,16 +342,15 @@ fn allow_elsewhere(schema: &mut Value) {
         object.shift_remove("default");
     }
     let is_text = match object.get("type") {
-        Some(Value::String(kind)) => kind == "string",
-        Some(Value::Array(kinds)) => kinds.contains(&json!("string")),
-        _ => false,
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
+        kind => kind.is_some_and(|kind| kind == "string"),
     };
     if is_text && !object.contains_key("const") {
         let mut text = Map::new();
         for key in ["type", "pattern", "enum", "minLength", "maxLength", "not", "format"] {
             text.extend(object.shift_remove(key).map(|value| (key.to_owned(), value)));
         }
-        object.insert("anyOf".to_owned(), json!([text, reference]));
+        object.insert("anyOf".to_owned(), Value::Array(vec![text.into(), parts.shape(REFERENCE)]));
     }
 }
 
@@ -360,6 +360,7 @@ mod tests {
     use crate::config::written;
     use crate::sensing::filter::Filter;
     use schemars::{JsonSchema, SchemaGenerator};
+    use serde_json::json;
 
     fn properties<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
         let mut schema = generator.root_schema_for::<T>().to_value();
@@ -370,18 +371,20 @@ mod tests {
     #[test]
     fn parts_are_up_to_date() {
         let mut generator = SchemaGenerator::default();
-        let parts = Parts {
-            sensor: properties::<written::Sensor>(&mut generator),
-            actuator: properties::<written::Actuator>(&mut generator),
-            text_actuator: properties::<written::TextActuator>(&mut generator),
-            expander: properties::<written::Expander>(&mut generator),
-            filter: generator.subschema_for::<Filter>().to_value(),
-            line_offset: generator.subschema_for::<written::LineOffset>().to_value(),
-            pwm_channel: generator.subschema_for::<written::PwmChannel>().to_value(),
-            expander_pin: generator.subschema_for::<written::ExpanderPin>().to_value(),
-            // With the definitions of all others.
-            file: generator.root_schema_for::<written::File>().to_value(),
-        };
+        let mut parts = json!({
+            // With the definitions of all others, which come up below: it is made last.
+            "file": null,
+            "sensor": properties::<written::Sensor>(&mut generator),
+            "actuator": properties::<written::Actuator>(&mut generator),
+            "text_actuator": properties::<written::TextActuator>(&mut generator),
+            "expander": properties::<written::Expander>(&mut generator),
+            "filter": generator.subschema_for::<Filter>().to_value(),
+            // Places that are maps.
+            "line_offset": generator.subschema_for::<written::LineOffset>().to_value(),
+            "pwm_channel": generator.subschema_for::<written::PwmChannel>().to_value(),
+            "expander_pin": generator.subschema_for::<written::ExpanderPin>().to_value(),
+        });
+        parts["file"] = generator.root_schema_for::<written::File>().to_value();
         let parts = serde_json::to_string(&parts).unwrap();
         if std::env::var_os("UPDATE_REFERENCE").is_some_and(|value| value == "1") {
             let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/schema/parts.json");

@@ -28,8 +28,8 @@ pub async fn broker(machine: &Machine, config: &Config) -> Vec<Finding> {
     let mut reachable = Vec::new();
     for url in &config.mqtt.urls {
         let address = address(url).to_owned();
-        let reached = tokio::task::spawn_blocking(move || reach(&address)).await;
-        match reached.unwrap_or_else(|error| Err(Unreachable::No(error.to_string()))) {
+        let reached = crate::task::blocking(move || reach(&address)).await;
+        match reached.unwrap_or_else(|_| Err(Unreachable::No("looking for it panicked".to_owned()))) {
             Ok(()) => reachable.push(url.clone()),
             Err(why) => findings.push(unreachable(url, &why)),
         }

@@ -166,12 +166,12 @@ async fn open(
     let lines: Option<Vec<LineName>> = spec.lines().iter().map(|key| at.line(key).cloned()).collect();
     let lines = lines.ok_or_else(|| Fault::rejected("this driver needs a line"))?;
     let (bus, settings) = (Arc::clone(bus), spec.input());
-    let opening = tokio::task::spawn_blocking(move || {
+    let opening = crate::task::blocking(move || {
         let mut edges = bus.inputs(&lines, settings)?;
         let levels = edges.levels()?;
         Ok((edges, levels))
     });
-    opening.await.unwrap_or_else(|error| Err(Fault::new(FaultKind::Stuck, format!("opening the line: {error}"))))
+    opening.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Stuck, "opening the line panicked")))
 }
 
 /// A report each `every` from now on.

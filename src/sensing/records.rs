@@ -78,7 +78,7 @@ impl Records {
     pub fn note(&self, sensor: &str, memory: Json) {
         if self.lock().note(sensor, memory, Instant::now()) {
             let records = self.clone();
-            tokio::task::spawn_blocking(move || records.write());
+            crate::task::block(move || records.write());
         }
     }
 
@@ -86,7 +86,7 @@ impl Records {
     pub async fn flush(&self) {
         let records = self.clone();
         // Only a runtime that ends does not do it.
-        let _ = tokio::task::spawn_blocking(move || records.write()).await;
+        let _ = crate::task::block(move || records.write()).await;
     }
 
     fn write(&self) {

@@ -245,9 +245,9 @@ impl Link {
     async fn open(bus: &Arc<dyn Bus>, at: &At, spec: &Arc<dyn SerialSpec>) -> Result<Self, Fault> {
         let At::Serial(path) = at.clone() else { return Err(Fault::rejected("this driver needs a serial port")) };
         let (bus, settings) = (Arc::clone(bus), spec.settings());
-        match tokio::task::spawn_blocking(move || bus.serial(&path, settings)).await {
+        match crate::task::blocking(move || bus.serial(&path, settings)).await {
             Ok(port) => Ok(Self { port: port?, driver: spec.open(), bytes: vec![0; 1024].into(), noise: false }),
-            Err(error) => Err(Fault::new(FaultKind::Stuck, format!("opening the port: {error}"))),
+            Err(_) => Err(Fault::new(FaultKind::Stuck, "opening the port panicked")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::unit::{Job, Unit, does_something, rough};
 use super::{Action, By, Gate, Outcome, Reason};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Why an actuator must not go on.
 enum Hindrance {
@@ -58,15 +58,11 @@ impl<R> Gate<R> {
         }
     }
 
-    pub(super) fn advance(&mut self, now: Instant) {
-        self.advance_at(now, SystemTime::now());
-    }
-
     /// Begins whatever can begin, and notes what is or may be on by then.
-    pub(super) fn advance_at(&mut self, now: Instant, wall: SystemTime) {
+    pub(super) fn advance(&mut self, now: Instant) {
         let actuators: Vec<_> = self.units.keys().cloned().collect();
         for actuator in &actuators {
-            while self.begin_next(actuator, now, wall) {}
+            while self.begin_next(actuator, now) {}
         }
         for (actuator, unit) in &mut self.units {
             if let Some((active, since)) = unit.spell.change() {
@@ -76,7 +72,7 @@ impl<R> Gate<R> {
     }
 
     /// Takes the next job of an actuator, if it can take one; `true` if nothing came of it and there may be another.
-    fn begin_next(&mut self, actuator: &str, now: Instant, wall: SystemTime) -> bool {
+    fn begin_next(&mut self, actuator: &str, now: Instant) -> bool {
         let hindrance = self.hindrance(actuator, now);
         let Some(unit) = self.units.get_mut(actuator) else { return false };
         if unit.writing.is_some() || !unit.open {
@@ -86,7 +82,7 @@ impl<R> Gate<R> {
         let Some(mut job) = unit.forced.take().or_else(|| unit.queue.pop_front()) else {
             return unit.wait_or_begin(hindrance.as_ref());
         };
-        let verdict = if job.expires.is_some_and(|at| at < wall) {
+        let verdict = if job.expires.is_some_and(|at| at < now) {
             Err((Reason::Expired, "it expired while it waited".to_owned()))
         } else {
             unit.resolve(&job.value)

@@ -197,8 +197,9 @@ fn live(seed: u64, steps: &[Step]) -> Result<BTreeMap<&'static str, u64>, TestCa
 }
 
 /// Whatever happens: outputs that exclude each other are never on together, nor too soon after each other; none is on for
-/// longer or off for shorter than allowed, nor kept off for longer than promised; safe is reached in time; and each command
-/// is answered exactly once.
+/// longer or off for shorter than allowed, nor kept off for longer than promised; safe is reached in time, and before one is
+/// removed; a start and the end of a pulse give what they have to; off is not refused for what keeps from being on; each
+/// command is answered exactly once and truly; and none is carried out that is old, came before, or is none.
 #[test]
 fn histories() {
     let steps: usize = std::env::var("HALYARD_HISTORIES").ok().and_then(|steps| steps.parse().ok()).unwrap_or(50_000);
@@ -233,6 +234,7 @@ fn histories() {
         "refused: no controller",
         "refused: rate",
         "a controller is back",
+        "a pulse ends, or a start",
         "safe",
         "on from the start, as before",
         "kill",

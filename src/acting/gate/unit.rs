@@ -70,7 +70,8 @@ pub(super) struct Job<R> {
     /// Where the answer goes; `None` if nobody asked.
     pub(super) route: Option<R>,
     pub(super) pulse: Option<Duration>,
-    pub(super) expires: Option<SystemTime>,
+    /// Whatever the clock is set to while it waits.
+    pub(super) expires: Option<Instant>,
     /// What for, if it is for safety.
     pub(super) why: Option<String>,
     /// What was on its way to the hardware, and since when; set when the write begins.

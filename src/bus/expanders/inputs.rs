@@ -117,9 +117,7 @@ async fn falling(interrupt: &mut Option<Box<dyn Edges>>) -> Result<SystemTime, P
 }
 
 async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, PortError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| PortError::new(FaultKind::Stuck, format!("looking at the inputs: {error}")))
+    crate::task::blocking(work).await.map_err(|_| PortError::new(FaultKind::Stuck, "looking at the inputs panicked"))
 }
 
 struct Watched {

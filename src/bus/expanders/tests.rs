@@ -39,7 +39,7 @@ const UP: InputSettings = InputSettings { pull: Pull::Up, debounce: Duration::ZE
 /// Opens an input as the agent does: on a worker.
 async fn input(expanded: &Arc<Expanded>, number: u8, settings: InputSettings) -> Result<Box<dyn Edges>, PortError> {
     let expanded = Arc::clone(expanded);
-    tokio::task::spawn_blocking(move || expanded.input(&pin(number), settings)).await.unwrap()
+    crate::task::blocking(move || expanded.input(&pin(number), settings)).await.unwrap()
 }
 
 async fn next(edges: &mut Box<dyn Edges>) -> Result<Edge, PortError> {

@@ -41,7 +41,7 @@ async fn ask<T: Send + 'static>(
 ) -> Result<T, PortError> {
     let (lines, link) = (Arc::clone(lines), link.clone());
     let call = move || ask(&mut *lines.device(&link, unit, SETTINGS, open)?.0);
-    let work = tokio::task::spawn_blocking(call);
+    let work = crate::task::blocking(call);
     tokio::time::timeout(Duration::from_secs(10), work).await.expect("an answer within the limit").unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! The process, its hardware, its clock and its memory, through which a history goes.
 
+mod ends;
 mod judge;
 
 use super::*;
@@ -23,6 +24,14 @@ struct Output {
     leaves: Option<Duration>,
     /// When a command was last sent or applied.
     obeyed: Duration,
+    /// Whether it has been off, and known to be so, before this start.
+    rested: bool,
+    /// What it has to be by then: a pulse is over, or it was started so. Nothing else has happened to it since.
+    due: Option<(Duration, bool)>,
+    /// When a pulse was asked for last.
+    pulsed: Duration,
+    /// When a command with the only id that there is was applied.
+    identified: Option<Duration>,
     /// When commands came that count for a rate and were applied.
     taken: Vec<Duration>,
 }
@@ -38,8 +47,13 @@ struct Pending {
 
 pub(super) struct Sent {
     unit: usize,
+    payload: usize,
+    retained: bool,
     pub(super) at: Duration,
-    counts: bool,
+    /// By the clock, which may be wrong.
+    wall: SystemTime,
+    /// What it was then, if nothing was under way.
+    was: Option<bool>,
     pub(super) answers: u32,
 }
 
@@ -63,6 +77,7 @@ pub(super) struct World {
     no_broker: Option<Duration>,
     beat: Duration,
     started: Duration,
+    stops: bool,
     pub(super) broken: Result<(), String>,
     pub(super) count: BTreeMap<&'static str, u64>,
 }
@@ -85,6 +100,10 @@ impl World {
                     opens: None,
                     leaves: None,
                     obeyed: Duration::ZERO,
+                    rested: true,
+                    due: None,
+                    pulsed: Duration::ZERO,
+                    identified: None,
                     taken: Vec::new(),
                 })
                 .collect(),
@@ -99,6 +118,7 @@ impl World {
             no_broker: None,
             beat: Duration::ZERO,
             started: Duration::ZERO,
+            stops: false,
             broken: Ok(()),
             count: BTreeMap::new(),
         };
@@ -127,6 +147,11 @@ impl World {
         Stamp { boot: self.boots.0.to_string(), uptime, wall: self.wall(), sure }
     }
 
+    /// Whether no write of it is under way.
+    fn is_idle(&self, unit: usize) -> bool {
+        !self.pending.iter().any(|pending| pending.unit == unit)
+    }
+
     fn happened(&mut self, what: &'static str) {
         *self.count.entry(what).or_default() += 1;
     }
@@ -144,7 +169,7 @@ impl World {
         self.gate = Gate::new(now);
         self.gate.broker(self.no_broker.is_none(), now);
         self.no_broker = self.no_broker.map(|_| self.now);
-        (self.started, self.beat) = (self.now, self.now);
+        (self.started, self.beat, self.stops) = (self.now, self.now, false);
         for unit in 0..IDS.len() {
             self.add(unit);
         }
@@ -155,8 +180,9 @@ impl World {
         let soon = Duration::from_millis(self.random.u64(0..100));
         let output = &mut self.outputs[unit];
         (output.open, output.opens, output.leaves) = (None, Some(self.now + soon), None);
-        // Commands are counted anew.
+        // Commands are counted anew, and their ids forgotten.
         output.taken.clear();
+        (output.identified, output.due) = (None, None);
         if unit == COMPRESSOR || unit == FAN {
             // From now on the controller is waited for.
             self.outputs[unit].obeyed = self.now;
@@ -189,84 +215,17 @@ impl World {
         if initial == ON && past.is_some_and(|past| past.active) {
             self.happened("on from the start, as before");
         }
-        self.gate.opened(IDS[unit], initial, Before { state: found, past }, now);
-    }
-
-    fn end(&mut self, how: Ending, down: u64, initial: [u8; IDS.len()]) {
-        let dropped = match how {
-            Ending::Stop => {
-                self.happened("stop");
-                self.stop();
-                self.random.bool()
+        let min_off = rules(unit).min_off.unwrap_or_default();
+        self.outputs[unit].due = match initial {
+            _ if self.stops || self.outputs[unit].leaves.is_some() => None,
+            OFF if unit != FAN => Some((self.now + SLACK * 2, false)),
+            // Whatever keeps these from it is over by then.
+            ON if [LAMP, BLIND].contains(&unit) && self.outputs[unit].rested && mood == Mood::Fine => {
+                Some((self.now + min_off + SLACK * 2, true))
             }
-            Ending::Kill { drop } | Ending::Power { drop, .. } => {
-                self.happened(if matches!(how, Ending::Kill { .. }) { "kill" } else { "power failure" });
-                self.lose_notes();
-                drop
-            }
+            _ => None,
         };
-        // What was under way is done, or is not.
-        for pending in std::mem::take(&mut self.pending) {
-            if self.random.bool() && pending.effect > self.now {
-                self.drive(pending.unit, pending.value);
-            }
-        }
-        if dropped {
-            (0..IDS.len()).for_each(|unit| self.drive(unit, false));
-        }
-        self.lost = self.sent.len();
-        self.now += Duration::from_millis(down);
-        if let Ending::Power { clock, .. } = how {
-            self.boots = (self.boots.0 + 1, self.now);
-            self.now += Duration::from_millis(500);
-            self.clock = (clock, self.boots.1);
-        }
-        self.initial = initial;
-        self.restore_memory();
-        self.start();
-    }
-
-    /// In order: all is safe, and everybody has an answer.
-    fn stop(&mut self) {
-        // After what it is at: a reload.
-        while self.broken.is_ok() && self.outputs.iter().any(|output| output.leaves.is_some()) {
-            self.pass(Duration::from_millis(100));
-        }
-        self.gate.stop(self.instant());
-        self.settle();
-        self.pass(Duration::from_millis(900));
-        for unit in 0..IDS.len() {
-            let Output { on, fine, open, mood, .. } = self.outputs[unit];
-            let able = mood == Mood::Fine && open.is_some() && self.now > fine + MENDED && !self.waits(unit);
-            self.demand(!able || on == rules(unit).safe.is_active(), || {
-                format!("{} is not safe at the end", IDS[unit])
-            });
-        }
-        let silent = self.sent[self.lost..].iter().filter(|sent| sent.answers == 0).count();
-        self.demand(silent == 0, || format!("{silent} commands without an answer at the end"));
-    }
-
-    fn lose_notes(&mut self) {
-        let from = self.now.saturating_sub(Duration::from_millis(self.random.u64(0..=80)).min(UNWRITTEN));
-        // What has a `min_off` is noted before it is driven. Of what cannot be seen, only what was noted is known; and what
-        // was never noted counts from the start.
-        let first = |unit: usize, on: bool| unit == BLIND || (on && rules(unit).min_off.is_some());
-        let mut noted = BTreeSet::new();
-        self.notes.retain(|(at, unit, on, _)| noted.insert(*unit) || *at <= from || first(*unit, *on));
-    }
-
-    fn restore_memory(&mut self) {
-        let values: Vec<_> = IDS.iter().map(|id| self.memory.recall(id)).collect();
-        self.memory = Memory::load(None);
-        for (id, value) in IDS.iter().zip(values) {
-            value.into_iter().for_each(|value| self.memory.remember(id, &value));
-        }
-        for (_, unit, active, since) in &self.notes {
-            // Dead times count from the start where nothing is kept.
-            if rules(*unit).max_on.is_some() || rules(*unit).min_off.is_some() {
-                self.memory.note(IDS[*unit], *active, since.clone(), true);
-            }
-        }
+        self.gate.opened(IDS[unit], initial, Before { state: found, past }, now);
     }
 
     // What happens.
@@ -339,6 +298,8 @@ impl World {
             }
             let gone = |at: Duration| at + secs(2) <= now || self.gate.is_settled(IDS[unit]);
             if self.outputs[unit].leaves.is_some_and(gone) {
+                self.judge_removal(unit);
+                self.rest(unit);
                 self.gate.remove(IDS[unit]);
                 self.settle();
                 self.add(unit);
@@ -349,12 +310,20 @@ impl World {
         self.judge();
     }
 
-    fn send(&mut self, unit: usize, payload: &str, retained: bool) {
+    fn send(&mut self, unit: usize, payload: usize, retained: bool) {
         let (now, wall) = (self.instant(), self.wall());
-        let counts = payload != "OFF" && !payload.contains("\"OFF\"");
-        self.sent.push(Sent { unit, at: self.now, counts, answers: 0 });
-        self.outputs[unit].obeyed = self.now;
-        let command = parse(payload.as_bytes(), Takes::Words, wall);
+        // Whatever it may have to go back to, from its start or an earlier pulse, is done by then.
+        let output = &self.outputs[unit];
+        let settled = |at: Option<Duration>, time| at.is_some_and(|at| self.now > at + time);
+        let quiet = self.is_idle(unit) && settled(output.open, SLACK) && settled(Some(output.pulsed), secs(10));
+        let was = quiet.then_some(output.on);
+        self.sent.push(Sent { unit, payload, retained, at: self.now, wall, was, answers: 0 });
+        let output = &mut self.outputs[unit];
+        (output.obeyed, output.due) = (self.now, None);
+        if PAYLOADS[payload].contains("for") {
+            output.pulsed = self.now;
+        }
+        let command = parse(PAYLOADS[payload].as_bytes(), Takes::Words, wall);
         self.gate.command(IDS[unit], command, retained, self.sent.len() - 1, now, wall);
     }
 
@@ -363,8 +332,8 @@ impl World {
         match *step {
             // Commands and heartbeats come through the broker.
             Step::Send { .. } | Step::Flood { .. } | Step::Beat if self.no_broker.is_some() => {}
-            Step::Send { unit, payload, retained } => self.send(unit, PAYLOADS[payload], retained),
-            Step::Flood { unit, payload } => (0..20).for_each(|_| self.send(unit, PAYLOADS[payload], false)),
+            Step::Send { unit, payload, retained } => self.send(unit, payload, retained),
+            Step::Flood { unit, payload } => (0..20).for_each(|_| self.send(unit, payload, false)),
             Step::Pass(millis) => self.pass(Duration::from_millis(millis)),
             Step::Broker(there) => {
                 self.gate.broker(there, now);
@@ -380,13 +349,13 @@ impl World {
             Step::Mood(unit, mood) => {
                 self.outputs[unit].mood = mood;
                 // Also if it was broken for no time: what failed meanwhile is tried again later.
-                self.outputs[unit].fine = self.now;
+                (self.outputs[unit].fine, self.outputs[unit].due) = (self.now, None);
             }
             Step::Hand => {
                 let on = !self.outputs[LAMP].on;
-                let free = !self.pending.iter().any(|pending| pending.unit == LAMP);
-                if free && self.outputs[LAMP].open.is_some() && self.outputs[LAMP].mood == Mood::Fine {
+                if self.is_idle(LAMP) && self.outputs[LAMP].open.is_some() && self.outputs[LAMP].mood == Mood::Fine {
                     self.drive(LAMP, on);
+                    self.outputs[LAMP].due = None;
                     self.gate.checked(IDS[LAMP], Ok(Value::Switch(on)), now);
                 }
             }
@@ -394,7 +363,7 @@ impl World {
             Step::Reload(unit) => {
                 if self.outputs[unit].leaves.is_none() {
                     self.happened("reload");
-                    self.outputs[unit].leaves = Some(self.now);
+                    (self.outputs[unit].leaves, self.outputs[unit].due) = (Some(self.now), None);
                     self.gate.retire(IDS[unit], now);
                 }
             }

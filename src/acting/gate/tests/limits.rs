@@ -339,3 +339,21 @@ fn texts_have_a_rate_and_a_controller_too() {
     bench.gate.heartbeat("plc", bench.now);
     assert_eq!(bench.send("sign", "hello"), APPLIED);
 }
+
+#[test]
+fn a_ttl_goes_on_while_a_command_waits() {
+    for (waits, reason) in [(seconds(4), None), (seconds(6), Some(Reason::Expired))] {
+        let mut bench = Bench::new(&[("pump", rules())]);
+        let wall = bench.wall();
+        for (route, payload) in [(1, "ON"), (2, r#"{"value":"OFF","ttl":"5s","time":"1970-01-01T00:00:00Z"}"#)] {
+            let command = parse(payload.as_bytes(), Takes::Words, wall);
+            bench.gate.command("pump", command, false, route, bench.now, wall);
+        }
+        // The first one is written for so long.
+        bench.now += waits;
+        bench.settle();
+        let answers: Vec<_> = bench.answers.iter().map(|(route, _, reason)| (*route, *reason)).collect();
+        assert_eq!(answers, [(1, None), (2, reason)]);
+        assert_eq!(bench.outputs["pump"], reason.is_some());
+    }
+}

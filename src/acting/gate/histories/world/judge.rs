@@ -57,6 +57,15 @@ impl World {
             let safe = rule.safe.is_active();
             let output = &self.outputs[unit];
             let able = output.mood == Mood::Fine && self.now > output.fine + MENDED;
+            if let Some((due, on)) = output.due.filter(|(due, _)| *due < self.now) {
+                let is = output.on;
+                self.outputs[unit].due = None;
+                if able {
+                    self.happened("a pulse ends, or a start");
+                    self.demand(is == on, || format!("{} is not what it has to be since {due:?}: {on}", IDS[unit]));
+                }
+            }
+            let output = &self.outputs[unit];
             let Some(open) = output.open.filter(|_| able && output.leaves.is_none()) else { continue };
             let (on, obeyed) = (output.on, output.obeyed);
             let waits = self.waits(unit);
@@ -80,12 +89,59 @@ impl World {
         }
     }
 
+    /// What is taken away is safe by then, if that could be.
+    pub(super) fn judge_removal(&mut self, unit: usize) {
+        let Output { on, mood, fine, open, leaves, .. } = self.outputs[unit];
+        let begun = open.max(leaves).unwrap_or(self.now);
+        let able = mood == Mood::Fine && open.is_some() && self.now > fine + MENDED && !self.waits(unit);
+        let over = self.gate.is_settled(IDS[unit]) || self.now > begun + SLACK;
+        self.demand(!able || !over || on == rules(unit).safe.is_active(), || {
+            format!("{} is removed unsafe", IDS[unit])
+        });
+    }
+
+    /// What a command must not lead to, whatever the state: by what was sent.
+    fn judge_answer(&mut self, number: usize, outcome: &Outcome, kind: &str) {
+        let Sent { unit, payload, retained, at, wall, was, .. } = self.sent[number];
+        let text = PAYLOADS[payload];
+        if outcome.reason.is_some() {
+            let hindrances = ["refused: dead time", "refused: interlock", "refused: min_off", "refused: rate"];
+            // Those that wait when it becomes safe are refused, whatever they are.
+            let waited = outcome.message.as_ref().is_some_and(|why| why.contains("goes to its safe state"));
+            let hindered = hindrances.contains(&kind) || (kind == "refused: no controller" && !waited);
+            return self.demand(text != "OFF" || !hindered, || format!("{} may not go off: {kind}", IDS[unit]));
+        }
+        let on = self.outputs[unit].on;
+        self.demand(outcome.state == Some(Value::Switch(on)), || format!("{}: applied, but it is {on}", IDS[unit]));
+        self.demand(!retained && !["7", "{"].contains(&text), || format!("{}: {text} was carried out", IDS[unit]));
+        if text.contains("ttl") {
+            let limit = SystemTime::UNIX_EPOCH + secs(61);
+            self.demand(wall <= limit, || format!("{}: {text} was carried out at {wall:?}", IDS[unit]));
+        }
+        if text.contains("\"id\"") {
+            let before = self.outputs[unit].identified.replace(at);
+            self.demand(before.is_none_or(|before| at >= before + secs(600)), || {
+                format!("{}: an id of {before:?} was carried out again at {at:?}", IDS[unit])
+            });
+        }
+        // Nothing else was sent meanwhile that it may have to go back to, or that ends it.
+        let last = self.sent.iter().rposition(|sent| sent.unit == unit) == Some(number);
+        self.outputs[unit].due = match was.filter(|_| last && self.outputs[unit].leaves.is_none()) {
+            Some(false) if text.contains(r#""ON","for""#) && unit != FAN => Some((self.now + secs(2) + SLACK, false)),
+            Some(true) if text.contains(r#""OFF","for""#) && unit == LAMP => Some((self.now + secs(1) + SLACK, true)),
+            _ => None,
+        };
+    }
+
     /// What has to be on for safety has to wait for what must not be on then.
     pub(super) fn waits(&self, unit: usize) -> bool {
         let others = PAIRS.iter().filter_map(|(a, b)| if *a == unit { Some(*b) } else { (*b == unit).then_some(*a) });
         rules(unit).safe.is_active()
-            && others.map(|other| &self.outputs[other]).any(|other| {
-                let Some(open) = other.open.filter(|_| other.mood == Mood::Fine && !other.on) else { return true };
+            && others.into_iter().any(|other| {
+                let (idle, other) = (self.is_idle(other), &self.outputs[other]);
+                let Some(open) = other.open.filter(|_| idle && other.mood == Mood::Fine && !other.on) else {
+                    return true;
+                };
                 self.now <= other.since.max(open).max(other.fine + MENDED) + secs(1) + SLACK
             })
     }
@@ -110,7 +166,8 @@ impl World {
             Action::Answer { outcome, route, actuator } => {
                 let sent = &mut self.sent[route];
                 sent.answers += 1;
-                let (answers, at, counts, unit) = (sent.answers, sent.at, sent.counts, sent.unit);
+                let (answers, at, unit) = (sent.answers, sent.at, sent.unit);
+                let counts = !PAYLOADS[sent.payload].contains("OFF");
                 self.demand(answers == 1 && place(&actuator) == unit && route >= self.lost, || {
                     format!("answer {answers} to command {route}")
                 });
@@ -126,6 +183,7 @@ impl World {
                     Some(_) => "refused: other",
                 };
                 self.happened(kind);
+                self.judge_answer(route, &outcome, kind);
                 let output = &mut self.outputs[unit];
                 if outcome.reason.is_none() {
                     output.obeyed = self.now;
@@ -148,6 +206,8 @@ impl World {
                 }
             }
             Action::State { actuator, value, by, .. } => {
+                let on = self.outputs[place(&actuator)].on;
+                self.demand(value == Value::Switch(on), || format!("{actuator} is told to be {value}, but it is {on}"));
                 self.memory.remember(&actuator, &value);
                 if by == By::Safety {
                     self.happened("safe");
