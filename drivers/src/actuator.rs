@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::driver::Attachment;
 use crate::fault::Fault;
-use crate::options::{Node, Place, Problem};
+use crate::options::{Place, Report};
 use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::text::Texts;
@@ -174,9 +174,9 @@ pub trait ActuatorSpec: Send + Sync {
         Vec::new()
     }
 
-    /// Reports what of its options, those in `node`, cannot be where it is connected.
-    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
-        let _ = (at, node, problems);
+    /// Reports what of its options cannot be where it is connected.
+    fn check(&self, at: Attachment, report: &mut Report) {
+        let _ = (at, report);
     }
 
     /// Opens it without changing its state.

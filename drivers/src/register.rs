@@ -9,7 +9,7 @@ use crate::actuator::{Actuator, ActuatorSpec, Control};
 use crate::described::lasting;
 use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
-use crate::options::{Node, Problem, Report, Span, read_checked, shape};
+use crate::options::{Report, Span, read_checked, shape};
 use crate::port::{ModbusSettings, Parity, Table, Wire};
 use crate::registers::{Access, Kind, Line, Order, PointerBytes, Register, sim};
 use crate::serial::Baud;
@@ -198,9 +198,9 @@ impl ActuatorSpec for Options {
         }
     }
 
-    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+    fn check(&self, at: Attachment, report: &mut Report) {
         if let Some(message) = self.register().problem(self.pointer.on_i2c(at)) {
-            problems.push(Problem::new(node.get("register").unwrap_or(node).place, message));
+            report.at(&["register"], message);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::Fault;
 use crate::options::limits::choice;
 use crate::options::node::quote;
-use crate::options::{Content, Node, Problem, Report, Span, read_checked, shape};
+use crate::options::{Content, Node, Report, Span, read_checked, shape};
 use crate::port::{ModbusSettings, Parity, SerialSettings, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::serial::Baud;
@@ -237,19 +237,19 @@ impl SensorSpec for Options {
         self.registers.iter().map(|(name, register)| register.channel(name)).collect()
     }
 
-    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
+    fn check(&self, at: Attachment, report: &mut Report) {
         let on_i2c = self.pointer.on_i2c(at);
-        for (key, value) in node.get("registers").and_then(Node::entries).unwrap_or_default() {
+        for (key, value) in report.node.get("registers").and_then(Node::entries).unwrap_or_default() {
             let Some(name) = key.text() else { continue };
             if let Some(message) = name_problem(name) {
-                problems.push(Problem::new(key.place, message));
+                report.push(key.place, message);
             } else if let Some(message) = self.registers.get(name).and_then(|register| register.problem(on_i2c)) {
-                problems.push(Problem::new(value.place, message));
+                report.push(value.place, message);
             }
         }
         let identity = self.identity.map(|identity| Register { register: identity.register, ..Register::default() });
-        if let (Some(message), Some(node)) = (identity.and_then(|it| it.problem(on_i2c)), node.get("identity")) {
-            problems.push(Problem::new(node.place, message));
+        if let Some(message) = identity.and_then(|it| it.problem(on_i2c)) {
+            report.at(&["identity"], message);
         }
     }
 

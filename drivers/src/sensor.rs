@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::driver::Attachment;
 use crate::fault::Fault;
-use crate::options::{Node, Problem};
+use crate::options::Report;
 use crate::port::{InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::Part;
 use crate::value::Value;
@@ -88,9 +88,9 @@ pub trait SensorSpec: Send + Sync {
     /// What it measures.
     fn channels(&self) -> Vec<Channel>;
 
-    /// Reports what of its options, those in `node`, cannot be where it is connected.
-    fn check(&self, at: Attachment, node: &Node, problems: &mut Vec<Problem>) {
-        let _ = (at, node, problems);
+    /// Reports what of its options cannot be where it is connected.
+    fn check(&self, at: Attachment, report: &mut Report) {
+        let _ = (at, report);
     }
 
     /// Opens the part: checks its identity, sets it up.

@@ -5,7 +5,7 @@ use super::place::{PLACE_KEYS, place_keys, wants};
 use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest, unknown_key};
-use halyard_drivers::options::{Content, Node, Problem, keys};
+use halyard_drivers::options::{Content, Node, Problem, Report, keys};
 use halyard_drivers::sort::sort_by;
 use halyard_drivers::{Attachment, DRIVERS, Driver, Role, Spec, find};
 
@@ -95,9 +95,10 @@ impl<'d> Stanza<'d> {
         let spec = (self.driver?.parse)(&self.own, &mut found);
         if let (Some(spec), Some(at)) = (&spec, self.attached()) {
             let before = found.len();
+            let mut report = Report::new(&self.own, &mut found);
             match spec {
-                Spec::Sensor(spec) => spec.check(at, &self.own, &mut found),
-                Spec::Actuator(spec) => spec.check(at, &self.own, &mut found),
+                Spec::Sensor(spec) => spec.check(at, &mut report),
+                Spec::Actuator(spec) => spec.check(at, &mut report),
                 Spec::Edge(_) | Spec::Serial(_) | Spec::Expander(_) => {}
             }
             if found.len() > before {

@@ -49,18 +49,23 @@ pub fn read_checked<T: DeserializeOwned>(
 ) -> Option<T> {
     let value = read(node, problems)?;
     let before = problems.len();
-    check(&value, &mut Report { node, problems });
+    check(&value, &mut Report::new(node, problems));
     (problems.len() == before).then_some(value)
 }
 
-/// Where [`read_checked`] takes problems.
+/// What is wrong with options that could be read: takes the problems, and knows their places.
 pub struct Report<'a> {
     /// What was read.
     pub node: &'a Node,
     problems: &'a mut Vec<Problem>,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    /// Of options that were read from `node`.
+    pub fn new(node: &'a Node, problems: &'a mut Vec<Problem>) -> Self {
+        Self { node, problems }
+    }
+
     /// Reports a problem at the value of the first of these keys that is there; without any, at all of what was read.
     pub fn at(&mut self, keys: &[&str], message: impl Into<String>) {
         let place = keys.iter().find_map(|key| self.node.get(key)).unwrap_or(self.node).place;
