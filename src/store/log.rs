@@ -112,8 +112,8 @@ impl Log {
             damage: None,
         };
         let names = names(folder)?;
-        for name in &names {
-            log.load(*name, names.last() == Some(name));
+        for (index, name) in names.iter().enumerate() {
+            log.load(*name, names.get(index + 1).copied());
         }
         log.tidy();
         log.expire();
@@ -209,14 +209,21 @@ impl Log {
         Ok(end)
     }
 
-    fn load(&mut self, name: u64, is_last: bool) {
+    /// Loads the segment with this name, before the one with the next.
+    fn load(&mut self, name: u64, next: Option<u64>) {
         let path = self.folder.join(Segment::file(name));
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) => return self.say_damage(&path, &error.to_string()),
         };
-        let (mut segment, mut done) = (Segment::after(self.last(), name), Vec::new());
+        let mut segment = Segment::between(self.last(), name, next.unwrap_or(Number::MAX));
+        let mut done = Vec::new();
         let ending = segment.fill(&bytes, |numbers| done.extend(numbers));
+        if segment.strange > 0 {
+            self.dropped += segment.strange;
+            self.say_damage(&path, &format!("{} of its samples belong after the next file", segment.strange));
+        }
+        let is_last = next.is_none();
         let mut is_appendable = is_last;
         match ending {
             Ending::Whole => {}

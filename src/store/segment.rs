@@ -24,8 +24,11 @@ pub(super) struct Segment {
     /// Samples that are not: all up to a number, and these.
     done_to: Number,
     done: HashSet<Number>,
-    /// Numbers up to here are in a segment before.
-    pub(super) floor: Number,
+    /// Numbers up to here are in a segment before, and those from there on in one after it.
+    floor: Number,
+    ceiling: Number,
+    /// Samples in it that are beyond that: nobody wrote them here.
+    pub(super) strange: u64,
     /// The ages of its oldest and its newest sample.
     pub(super) begun: Age,
     pub(super) newest: Age,
@@ -43,20 +46,27 @@ impl Segment {
             done_to: 0,
             done: HashSet::new(),
             floor: 0,
+            ceiling: Number::MAX,
+            strange: 0,
             begun: Age::of(now()),
             newest: Age::of(now()),
         }
     }
 
-    /// One after segments that end with this number.
-    pub(super) fn after(floor: Number, name: u64) -> Self {
+    /// One between segments that end with `floor` and begin with `ceiling`.
+    pub(super) fn between(floor: Number, name: u64, ceiling: Number) -> Self {
         let new = Self::new(name);
-        Self { floor, last: new.last.max(floor), ..new }
+        Self { floor, ceiling, last: new.last.max(floor), ..new }
     }
 
     /// The same, before what is in it was counted.
     pub(super) fn renewed(&self) -> Self {
-        Self { done_to: self.done_to, done: self.done.clone(), ..Self::after(self.floor, self.name) }
+        Self { done_to: self.done_to, done: self.done.clone(), ..self.emptied() }
+    }
+
+    /// The same, without anything in it.
+    pub(super) fn emptied(&self) -> Self {
+        Self::between(self.floor, self.name, self.ceiling)
     }
 
     pub(super) fn file(name: u64) -> String {
@@ -93,8 +103,9 @@ impl Segment {
     /// Counts what is in a file, as far as it can be read, and gives the numbers of samples that are needed no more.
     pub(super) fn fill(&mut self, bytes: &[u8], mut done: impl FnMut(Vec<Number>)) -> Ending {
         let ending = read_all(bytes, |record| match record {
-            // A batch that failed and could not be taken back was written once more.
+            Record::Sample(sample) if sample.number >= self.ceiling => self.strange += 1,
             Record::Sample(sample) if sample.number > self.last => self.add(&sample),
+            // A batch that failed and could not be taken back was written once more.
             Record::Sample(_) => {}
             Record::Done(numbers) => done(numbers),
         });
@@ -104,6 +115,11 @@ impl Segment {
         };
         self.bytes = length as u64;
         ending
+    }
+
+    /// Whether a sample with this number is in its place here.
+    pub(super) fn may_have(&self, number: Number) -> bool {
+        self.floor < number && number < self.ceiling
     }
 
     pub(super) fn is_done(&self, number: Number) -> bool {

@@ -68,6 +68,7 @@ impl Log {
                 };
                 if let Record::Sample(sample) = record
                     && sample.number > *after
+                    && segment.may_have(sample.number)
                 {
                     if sample.number > upto || found.len() >= CHUNK {
                         let last = found.last().map_or(*after, |sample| sample.number);
@@ -104,7 +105,7 @@ impl Log {
             // A card that makes a mistake is asked once more, later.
             Ending::Whole if self.doubted.replace(name) != Some(name) => return Err(error),
             Ending::Whole => {
-                again = Segment::after(again.floor, name);
+                again = again.emptied();
                 0
             }
         };
