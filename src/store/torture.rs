@@ -50,7 +50,8 @@ pub fn torture(data: &[u8]) {
     }
     std::fs::write(memory.join(journal::FILE), file(&mut rest)).expect("room in memory");
 
-    let shelf = Shelf::open(Places { disk: disk.clone(), memory: Some(memory), earlier: Vec::new() }, Bounds::default());
+    let shelf =
+        Shelf::open(Places { disk: disk.clone(), memory: Some(memory), earlier: Vec::new() }, Bounds::default());
     let first = shelf.first_number();
     assert!(shelf.keep(first, "h/a/after".into(), Bytes::new(), false), "nothing is in the way of a sample");
 
