@@ -71,9 +71,9 @@ impl Journal {
         dropped
     }
 
-    /// Gives these other numbers: after this one and all that are held, but for those of this process, which begin with `first`.
-    pub(super) fn move_behind(&mut self, numbers: &[Number], last: Number, first: Number) {
-        let mut last = self.held.range(..first).next_back().map_or(last, |(number, _)| last.max(*number));
+    /// Gives these, which are all from before this process, other numbers: after this one, and before those of this process,
+    /// which begin with `first`.
+    pub(super) fn move_behind(&mut self, numbers: &[Number], mut last: Number, first: Number) {
         // There is room for them, unless what is on disk could not be seen when the numbers of this process were chosen.
         if last + numbers.len() as u64 >= first {
             return warn!("{} samples of an earlier run have no place behind those on disk", numbers.len());

@@ -139,7 +139,10 @@ impl Keeper {
         (front.disk.waiting, front.disk.bytes) = (log.waiting(), log.bytes());
         front.journal.release(&stored);
         if !others.is_empty() {
-            front.journal.move_behind(&others, log.last(), first);
+            // With what came after them, in their order.
+            let later = front.journal.samples(log.last(), first.saturating_sub(1)).map(|sample| sample.number);
+            let all: Vec<_> = others.into_iter().chain(later).collect();
+            front.journal.move_behind(&all, log.last(), first);
         }
         drop(front);
         self.log = Some(log);
