@@ -151,7 +151,7 @@ fn before_the_end_nothing_waits_for_a_batch() {
 fn what_a_broker_has_is_noted_on_disk() {
     let mut stand = Stand::start(folder(), false);
     let numbers = stand.keep(1, 10);
-    stand.until("all on disk", |_| stand.shelf.shared.lock().journal.len() == 0);
+    stand.until("all on disk", |status| status.waiting == 10 && stand.shelf.shared.lock().journal.len() == 0);
     numbers[..9].iter().for_each(|number| stand.shelf.done(*number));
     assert_eq!(stand.shelf.status().waiting, 1);
     stand.until("it is noted", |_| stand.shelf.shared.lock().done.is_empty());
