@@ -196,7 +196,7 @@ fn resolve(
         (Some(input), None) => (input, false),
         (None, None) => {
             let mut known: Vec<String> = files.iter().filter_map(|file| channel_of(file)).map(str::to_owned).collect();
-            known.sort();
+            crate::sort::sort(&mut known);
             known.dedup();
             let message = format!("{} has no {source}: it has {}", device.name, known.join(", "));
             return Err(Fault::wrong_chip(message));

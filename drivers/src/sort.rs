@@ -13,6 +13,11 @@ pub fn sort_by<T>(list: &mut [T], in_order: impl Fn(&T, &T) -> bool) {
     }
 }
 
+/// The same in ascending order.
+pub fn sort<T: Ord>(list: &mut [T]) {
+    sort_by(list, |a, b| a <= b);
+}
+
 #[cfg(test)]
 mod tests {
     use super::sort_by;

@@ -10,6 +10,7 @@ use halyard_drivers::port::{
     PortError, Pull, PwmOutput, PwmPort, SerialSettings, SpiPort, SpiSettings,
 };
 use halyard_drivers::sim::{I2cBus, Line, Listener, Machine, Part, Pwm, SharedPart, SpiSlot, connect};
+use halyard_drivers::sort::sort;
 use halyard_drivers::{ActuatorSpec, Driver, Edge, FaultKind};
 use std::collections::HashMap;
 use std::future::Future;
@@ -212,7 +213,7 @@ impl Bus for Simulated {
 
     fn i2c_buses(&self) -> Vec<u8> {
         let mut numbers: Vec<u8> = self.places().i2c.keys().copied().collect();
-        numbers.sort_unstable();
+        sort(&mut numbers);
         numbers
     }
 

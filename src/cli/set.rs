@@ -10,7 +10,7 @@ use crate::acting::memory::{ACTUATORS_FILE, Memory};
 use crate::acting::stamp::Stamp;
 use crate::config::{ActuatorConfig, Config, Initial};
 use crate::sensing::json_of;
-use halyard_drivers::{Actuator, Control, Value};
+use halyard_drivers::{Actuator, Control};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -124,12 +124,10 @@ async fn drive(
             continue;
         }
         for action in actions {
+            notes.hear(&action).await;
             match action {
                 Action::Write { actuator, value, at_once } => {
                     let Some(device) = devices.get_mut(&actuator) else { continue };
-                    if actuator == chosen.id && value.is_active() {
-                        notes.before_on().await;
-                    }
                     let written = device
                         .call(move |driver| {
                             let state = if at_once { driver.apply_at_once(&value) } else { driver.apply(&value) };
@@ -142,8 +140,6 @@ async fn drive(
                     gate.written(&actuator, written.map(|(state, _)| state), Instant::now());
                 }
                 Action::Answer { outcome, .. } => result = Some(outcome),
-                Action::State { actuator, value, .. } if actuator == chosen.id => notes.remember(&value).await,
-                Action::Note { actuator, active, since } if actuator == chosen.id => notes.note(active, since).await,
                 Action::State { .. } | Action::Note { .. } => {}
             }
         }
@@ -185,28 +181,30 @@ impl<'a> Notes<'a> {
         self.memory().past(&self.actuator.id, &Stamp::now())
     }
 
-    async fn before_on(&self) {
-        if self.actuator.min_off.is_some() {
-            let mut memory = self.memory();
-            drop(memory.before_on(&self.actuator.id));
-            memory.saved().await;
-        }
-    }
-
-    async fn note(&self, active: bool, since: Instant) {
-        if self.actuator.outlasts() {
-            let mut memory = self.memory();
-            memory.note(&self.actuator.id, active, Stamp::now().at(since, Instant::now()), true);
-            memory.saved().await;
-        }
-    }
-
-    async fn remember(&self, value: &Value) {
-        if self.actuator.initial == Initial::Restore {
-            let mut memory = self.memory();
-            memory.remember(&self.actuator.id, value);
-            memory.saved().await;
-        }
+    /// Notes what is about to be done, or was: in one place, since an `await` has its own code wherever it is.
+    async fn hear(&self, action: &Action<Route>) {
+        let own = self.actuator;
+        let mut memory = match action {
+            Action::Write { actuator, value, .. }
+                if *actuator == own.id && own.min_off.is_some() && value.is_active() =>
+            {
+                let mut memory = self.memory();
+                drop(memory.before_on(actuator));
+                memory
+            }
+            Action::State { actuator, value, .. } if *actuator == own.id && own.initial == Initial::Restore => {
+                let mut memory = self.memory();
+                memory.remember(actuator, value);
+                memory
+            }
+            Action::Note { actuator, active, since } if *actuator == own.id && own.outlasts() => {
+                let mut memory = self.memory();
+                memory.note(actuator, *active, Stamp::now().at(*since, Instant::now()), true);
+                memory
+            }
+            _ => return,
+        };
+        memory.saved().await;
     }
 }
 

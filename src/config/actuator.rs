@@ -10,6 +10,7 @@ use crate::acting::gate::{Heartbeat, Rate};
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
+use halyard_drivers::sort::sort;
 use halyard_drivers::{Control, Driver, Role, Shown, Spec, Value};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -283,7 +284,7 @@ pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Probl
         if let (Some(place), [], []) = (draft.dead_time, draft.interlock.as_slice(), config.interlock.as_slice()) {
             problems.push(Problem::new(place, "`dead_time` does nothing: it is interlocked with nobody"));
         }
-        config.interlock.sort();
+        sort(&mut config.interlock);
         // Another's stanza may have changed this one's interlocks.
         config.fingerprint.0 += &format!(" interlock {}", config.interlock.join(" "));
     }

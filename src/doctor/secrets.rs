@@ -1,6 +1,7 @@
 //! Who can read what is secret.
 
 use super::Finding;
+use halyard_drivers::sort::sort;
 use serde_yaml::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub fn secrets(file: &Path) -> Vec<Finding> {
             elsewhere => files.extend(elsewhere.get("file").and_then(Value::as_str).map(|name| folder.join(name))),
         }
     }
-    files.sort();
+    sort(&mut files);
     files.dedup();
     files.extend(mqtt.and_then(|mqtt| mqtt.get("key")).and_then(Value::as_str).map(PathBuf::from));
     let readable = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);

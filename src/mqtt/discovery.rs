@@ -11,6 +11,7 @@ use super::topics::Topics;
 use crate::config::{ActuatorConfig, At, Config, SensorConfig, Source};
 use entity::Entity;
 use halyard_drivers::actuator::FULL;
+use halyard_drivers::sort::sort;
 use halyard_drivers::{Appearance, Channel, Control, Reading, Texts, Value as Number};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -122,7 +123,7 @@ pub fn cleanup(old: &[u8], new: &Value, topics: &Topics) -> Option<Cleanup> {
         }
     }
     // Channels of one sensor share their topics.
-    retained.sort();
+    sort(&mut retained);
     retained.dedup();
     removed.then_some(Cleanup { payload, retained })
 }

@@ -9,6 +9,7 @@ use gpiocdev::{Chip, Error};
 use gpiocdev_uapi::Error as UapiError;
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{OutputLine, OutputPort, PortError};
+use halyard_drivers::sort::sort;
 use std::io;
 use std::path::PathBuf;
 
@@ -230,7 +231,7 @@ fn unknown(name: &str, mut others: Vec<String>) -> String {
     let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let wanted = plain(name);
     let distance = |other: &String| strsim::damerau_levenshtein(&wanted, &plain(other));
-    others.sort();
+    sort(&mut others);
     others.dedup();
     let nearest = others.iter().map(distance).min().filter(|distance| *distance <= 2);
     let near: Vec<_> = others.iter().filter(|other| Some(distance(other)) == nearest).map(String::as_str).collect();

@@ -4,6 +4,7 @@ use super::{BusLock, errno, lock};
 use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{I2cPort, PortError};
+use halyard_drivers::sort::sort;
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
 use std::fs::File;
@@ -123,7 +124,7 @@ pub(super) fn kernel_driver(bus: u8, address: u8) -> Option<String> {
 pub(super) fn buses() -> Vec<u8> {
     let names = std::fs::read_dir("/dev").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let mut numbers: Vec<u8> = names.filter_map(|name| name.to_str()?.strip_prefix("i2c-")?.parse().ok()).collect();
-    numbers.sort_unstable();
+    sort(&mut numbers);
     numbers
 }
 

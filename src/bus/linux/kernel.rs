@@ -3,6 +3,7 @@
 use super::errno;
 use halyard_drivers::FaultKind;
 use halyard_drivers::port::{KernelFiles, PortError, Space, Stream};
+use halyard_drivers::sort::sort;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -54,7 +55,7 @@ impl KernelFiles for Files {
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let mut names: Vec<_> =
             names.collect::<io::Result<_>>().map_err(|error| error_of(&error, "listing", folder))?;
-        names.sort();
+        sort(&mut names);
         Ok(names)
     }
 
