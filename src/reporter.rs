@@ -99,13 +99,23 @@ impl Reporter {
 
     /// A new state.
     pub fn state(&self, id: &str, state: Map<String, Json>) {
+        self.give_state(id, state, Outbox::state);
+    }
+
+    /// The same on a worker: see [`Outbox::send_now`].
+    pub fn state_now(&self, id: &str, state: Map<String, Json>) {
+        self.give_state(id, state, Outbox::state_for_now);
+        self.outbox.publish_now();
+    }
+
+    fn give_state(&self, id: &str, state: Map<String, Json>, give: fn(&Outbox, &str, Bytes, Store)) {
         let state = Json::Object(state);
         let payload = Bytes::from(state.to_string());
         let mut entities = self.lock();
         let Some(entity) = entities.get_mut(id) else { return };
         entity.health.state = Some(state);
         // Below the lock, so that states of one entity keep their order.
-        self.outbox.state(&self.topics.state(id), payload, entity.store);
+        give(&self.outbox, &self.topics.state(id), payload, entity.store);
     }
 
     /// Something that happened, with the state in which it did: told once, and not kept.

@@ -240,12 +240,12 @@ impl Shared {
             News::Gate(Action::Answer { actuator, outcome, route }) => {
                 self.answer(&actuator, &outcome, route, place);
             }
-            News::State(state) => self.state(state),
+            News::State(state) => self.state(state, place),
             News::Gate(Action::Write { .. } | Action::State { .. } | Action::Note { .. }) => {} // begun, or told as above
         }
     }
 
-    fn state(&self, State { actuator, value, by, id, why, readings }: State) {
+    fn state(&self, State { actuator, value, by, id, why, readings }: State, place: Place) {
         let mut state = Map::new();
         state.insert("time".into(), json!(rfc3339(SystemTime::now())));
         state.insert("state".into(), json_of(&value));
@@ -260,7 +260,8 @@ impl Shared {
         } else {
             debug!("{actuator}: {value} by {}", by.name());
         }
-        self.reporter.state(&actuator, state);
+        let give = if place == Place::Worker { Reporter::state_now } else { Reporter::state };
+        give(&self.reporter, &actuator, state);
     }
 
     /// Sends the result of a command.

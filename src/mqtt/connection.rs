@@ -17,6 +17,7 @@ mod operations;
 
 use super::broker::{Broker, Will};
 use super::client::Error;
+use super::grants::Grants;
 use super::message::{Event, Protocol, Settings};
 use super::shared::{Shared, Signal};
 use back::LookBack;
@@ -73,7 +74,6 @@ pub(super) struct Connection {
     look_back: LookBack,
     /// In the order in which they began.
     operations: BTreeMap<u64, Operation>,
-    last_operation: u64,
     /// How long this connection's broker may take for the oldest of them, and since when which one is that.
     patience: Duration,
     oldest: (u64, Instant),
@@ -140,7 +140,6 @@ impl Connection {
             short: 0,
             look_back: LookBack::NONE,
             operations: BTreeMap::new(),
-            last_operation: 0,
             patience: SHORTEST_PATIENCE,
             oldest: (0, Instant::now()),
             doubted: None,
@@ -224,10 +223,14 @@ impl Connection {
                     self.follow(number, operation);
                 }
             }
-            Signal::Published { connection, number, token }
+            Signal::Published { connection, number, operation, token, end }
                 if connection == self.connection && matches!(self.phase, Phase::Connected) =>
             {
-                self.start(Operation::Publish(number, token));
+                let publish = Operation::Publish(number, token);
+                match end {
+                    Some(result) => self.complete(publish, result.map(|()| Grants::default())),
+                    None => self.follow(operation, publish),
+                }
             }
             Signal::Published { number, .. } => self.shared.lock().queue.lost(number),
             Signal::Closing { why, taken_over } => {

@@ -2,13 +2,13 @@
 
 use super::message::Outgoing;
 use super::queue::Limits;
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use crate::config::Store;
 use crate::problem::Problem;
 use crate::store::Shelf;
 use bytes::Bytes;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -88,10 +88,19 @@ impl Outbox {
     /// [`Store::Latest`] a state that still waits gives way to a newer one. With [`Store::None`] nothing is kept while
     /// there is no connection.
     pub fn state(&self, topic: &str, payload: Bytes, store: Store) {
+        self.shared.wake(self.give_state(topic, payload, store));
+    }
+
+    /// The same for whoever calls [`publish_now`](Self::publish_now) after it.
+    pub fn state_for_now(&self, topic: &str, payload: Bytes, store: Store) {
+        drop(self.give_state(topic, payload, store));
+    }
+
+    fn give_state(&self, topic: &str, payload: Bytes, store: Store) -> MutexGuard<'_, State> {
         let mut state = self.shared.lock();
         let given = state.queue.state(topic, payload.clone(), store);
         state.keep(given, payload, store, false);
-        self.shared.wake(state);
+        state
     }
 
     /// Something that happened to an entity: on the topic of its states and in order with them, QoS 1, not retained.
@@ -131,6 +140,11 @@ impl Outbox {
     /// never in a callback or a task.
     pub fn send_now(&self, message: Outgoing) {
         self.shared.lock().queue.send(message);
+        self.publish_now();
+    }
+
+    /// What is next leaves on this thread: see [`send_now`](Self::send_now).
+    pub fn publish_now(&self) {
         if let Ok(mut publisher) = self.shared.publisher.try_lock() {
             publisher.publish(&self.shared);
         }

@@ -4,6 +4,9 @@ use super::grants::Grants;
 use super::message::Outgoing;
 use super::shared::{Shared, Signal};
 use paho_mqtt::{AsyncClient, Message, MessageBuilder, Properties, PropertyCode, QoS};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -27,8 +30,9 @@ impl Publisher {
         self.client = None;
     }
 
-    /// Publishes what is next in the queue, if anything can go now. The thread of the connection is told, and follows it.
-    pub(super) fn publish(&mut self, shared: &Shared) {
+    /// Publishes what is next in the queue, if anything can go now. The thread of the connection follows it,
+    /// and is woken only when the broker has acknowledged it: until then there is nothing to do.
+    pub(super) fn publish(&mut self, shared: &Arc<Shared>) {
         let Some(client) = &self.client else { return };
         let mut state = shared.lock();
         if state.held_until.is_some_and(|until| until > Instant::now()) {
@@ -43,7 +47,16 @@ impl Publisher {
         }
         drop(state);
         match client.try_publish(to_library(message)) {
-            Ok(token) => shared.signal(Signal::Published { connection: self.connection, number, token }),
+            Ok(mut token) => {
+                let operation = shared.new_operation();
+                let waker = shared.waker(operation);
+                let end = match Pin::new(&mut token).poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(result) => Some(result),
+                    Poll::Pending => None,
+                };
+                let tell = if end.is_some() { Shared::signal } else { Shared::note };
+                tell(shared, Signal::Published { connection: self.connection, number, operation, token, end });
+            }
             Err(error) => {
                 // The connection has just been lost, which a signal will tell.
                 debug!("not published: {error}");

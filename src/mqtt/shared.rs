@@ -8,7 +8,9 @@ use crate::store::{Chunk, Number, Shelf};
 use bytes::Bytes;
 use paho_mqtt::DeliveryToken;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// The thread of the connection asks for something to do at least this often.
@@ -19,6 +21,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     pub(super) publisher: Mutex<Publisher>,
+    operations: AtomicU64,
 }
 
 pub(super) struct State {
@@ -84,8 +87,14 @@ impl State {
 pub(super) enum Signal {
     /// The operation with this number is complete.
     Complete(u64),
-    /// What has this number in the queue was published on this connection.
-    Published { connection: u64, number: Number, token: DeliveryToken },
+    /// What has this number in the queue was published on this connection, as this operation. It may have come to its end.
+    Published {
+        connection: u64,
+        number: Number,
+        operation: u64,
+        token: DeliveryToken,
+        end: Option<paho_mqtt::Result<()>>,
+    },
     /// The broker says that it will close the connection, and why; whether it does because of another client with our
     /// identifier.
     Closing { why: String, taken_over: bool },
@@ -114,7 +123,12 @@ impl Shared {
             doubt: None,
             round: Instant::now(),
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), publisher: Mutex::default() }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            publisher: Mutex::default(),
+            operations: AtomicU64::new(0),
+        }
     }
 
     /// Nothing that holds this lock waits for anything, so callbacks may take it.
@@ -126,6 +140,21 @@ impl Shared {
     /// The way out. Whoever has it may wait for the library, so callbacks must not take it, nor whoever holds the lock.
     pub(super) fn publisher(&self) -> MutexGuard<'_, Publisher> {
         self.publisher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for something that the library will complete; each is higher than all before.
+    pub(super) fn new_operation(&self) -> u64 {
+        self.operations.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Wakes the thread of the connection when that operation is complete.
+    pub(super) fn waker(self: &Arc<Self>, operation: u64) -> Waker {
+        Waker::from(Arc::new(Completion { operation, shared: Arc::clone(self) }))
+    }
+
+    /// A signal that is for later: whoever is told is not woken for it.
+    pub(super) fn note(&self, signal: Signal) {
+        self.lock().signals.push_back(signal);
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -158,5 +187,17 @@ impl Shared {
         let mut state = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0;
         state.waiting = false;
         state
+    }
+}
+
+/// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.
+struct Completion {
+    operation: u64,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Completion {
+    fn wake(self: Arc<Self>) {
+        self.shared.signal(Signal::Complete(self.operation));
     }
 }

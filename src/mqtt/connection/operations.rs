@@ -3,11 +3,10 @@
 use super::{Connection, Phase};
 use crate::mqtt::grants::Grants;
 use crate::mqtt::reasons;
-use crate::mqtt::shared::{Shared, Signal};
+use crate::mqtt::shared::Shared;
 use paho_mqtt::{DeliveryToken, QoS, ReasonCode, Token};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 use tracing::{debug, warn};
 
@@ -42,13 +41,12 @@ impl Operation {
 
 impl Connection {
     pub(super) fn start(&mut self, operation: Operation) {
-        self.last_operation += 1;
-        self.follow(self.last_operation, operation);
+        self.follow(self.shared.new_operation(), operation);
     }
 
     /// Ends the operation if it is complete, and else asks for a signal when it will be.
     pub(super) fn follow(&mut self, number: u64, mut operation: Operation) {
-        let waker = Waker::from(Arc::new(Completion { number, shared: self.shared.clone() }));
+        let waker = self.shared.waker(number);
         let mut context = Context::from_waker(&waker);
         let poll = match &mut operation {
             Operation::Publish(_, token) | Operation::Greeting(token) => {
@@ -127,17 +125,5 @@ pub(super) fn take_back(shared: &Shared, operations: impl IntoIterator<Item = (u
         if let Operation::Publish(number, _) = operation {
             state.queue.lost(number);
         }
-    }
-}
-
-/// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.
-struct Completion {
-    number: u64,
-    shared: Arc<Shared>,
-}
-
-impl Wake for Completion {
-    fn wake(self: Arc<Self>) {
-        self.shared.signal(Signal::Complete(self.number));
     }
 }
