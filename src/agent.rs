@@ -258,7 +258,7 @@ impl Agent {
 
 /// The filters that an agent with this configuration listens to, each with its quality of service.
 fn subscriptions(config: &Config) -> BTreeMap<String, u8> {
-    let heartbeats = config.actuators.iter().filter_map(|actuator| actuator.heartbeat.as_ref());
+    let heartbeats = config.actuators.iter().filter_map(|actuator| actuator.rules.heartbeat.as_ref());
     // A broker keeps none of those for an agent that is away: an old one says nothing of now.
     let mut all: BTreeMap<_, _> = heartbeats.map(|heartbeat| (heartbeat.topic.clone(), 0)).collect();
     let own = Topics::new(&config.base, &config.agent).subscriptions(config.discovery.as_deref());

@@ -1,5 +1,6 @@
 //! Configurations for tests, without a file.
 
+use crate::acting::gate::Rules;
 use crate::config::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
 use crate::mqtt::Settings;
 use halyard_drivers::{ActuatorSpec, Value, sht4x};
@@ -45,16 +46,19 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         name: None,
         driver: &sht4x::DRIVER,
         at: At::Line(LineName::Name(id.into())),
-        spec,
         initial: Initial::Keep,
-        safe: Value::Switch(false),
-        safe_after: None,
-        max_on: None,
-        min_off: None,
-        interlock: Vec::new(),
-        dead_time: Duration::ZERO,
-        heartbeat: None,
-        rate: None,
+        rules: Rules {
+            control: spec.control(),
+            safe: Value::Switch(false),
+            safe_after: None,
+            max_on: None,
+            min_off: None,
+            interlock: Vec::new(),
+            dead_time: Duration::ZERO,
+            heartbeat: None,
+            rate: None,
+        },
+        spec,
         fingerprint: Default::default(),
     }
 }

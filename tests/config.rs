@@ -166,15 +166,18 @@ actuators:
         Some(HardwareWatchdog { path: "/dev/watchdog".into(), timeout: Duration::from_secs(10) })
     );
     let [pump, valve] = config.actuators.as_slice() else { panic!("two actuators") };
-    assert_eq!((&pump.initial, &pump.safe), (&Initial::Restore, &Value::Switch(true)));
-    assert_eq!((pump.safe_after, pump.max_on), (Some(Duration::from_secs(30)), Some(Duration::from_secs(600))));
-    assert_eq!((pump.min_off, valve.min_off), (None, Some(Duration::from_secs(300))));
-    assert_eq!((pump.dead_time, valve.dead_time), (Duration::from_millis(500), Duration::ZERO));
+    assert_eq!((&pump.initial, &pump.rules.safe), (&Initial::Restore, &Value::Switch(true)));
+    assert_eq!(
+        (pump.rules.safe_after, pump.rules.max_on),
+        (Some(Duration::from_secs(30)), Some(Duration::from_secs(600)))
+    );
+    assert_eq!((pump.rules.min_off, valve.rules.min_off), (None, Some(Duration::from_secs(300))));
+    assert_eq!((pump.rules.dead_time, valve.rules.dead_time), (Duration::from_millis(500), Duration::ZERO));
     let heartbeat = Heartbeat { topic: "plant/plc/alive".into(), timeout: Duration::from_secs(60) };
-    assert_eq!((&pump.heartbeat, &valve.heartbeat), (&Some(heartbeat), &None));
-    assert_eq!((pump.rate, valve.rate), (Some(Rate { limit: 10, per: Duration::from_secs(1) }), None));
+    assert_eq!((&pump.rules.heartbeat, &valve.rules.heartbeat), (&Some(heartbeat), &None));
+    assert_eq!((pump.rules.rate, valve.rules.rate), (Some(Rate { limit: 10, per: Duration::from_secs(1) }), None));
     // One of both says it, both have it.
-    assert_eq!((&pump.interlock, &valve.interlock), (&vec!["valve".to_owned()], &vec!["pump".to_owned()]));
+    assert_eq!((&pump.rules.interlock, &valve.rules.interlock), (&vec!["valve".to_owned()], &vec!["pump".to_owned()]));
 }
 
 #[test]
@@ -192,10 +195,13 @@ fn what_is_not_written() {
     assert!(matches!(config.sensors[0].source, Source::Sampled { every, .. } if every == Duration::from_secs(10)));
     assert_eq!(config.sensors[0].store, Store::Latest);
     let actuator = &config.actuators[0];
-    assert_eq!((&actuator.initial, &actuator.safe), (&Initial::Value(Value::Switch(false)), &Value::Switch(false)));
-    assert_eq!((actuator.safe_after, actuator.max_on, actuator.interlock.len()), (None, None, 0));
-    assert_eq!((actuator.min_off, actuator.dead_time), (None, Duration::ZERO));
-    assert_eq!((&actuator.heartbeat, actuator.rate, &config.watchdog), (&None, None, &None));
+    assert_eq!(
+        (&actuator.initial, &actuator.rules.safe),
+        (&Initial::Value(Value::Switch(false)), &Value::Switch(false))
+    );
+    assert_eq!((actuator.rules.safe_after, actuator.rules.max_on, actuator.rules.interlock.len()), (None, None, 0));
+    assert_eq!((actuator.rules.min_off, actuator.rules.dead_time), (None, Duration::ZERO));
+    assert_eq!((&actuator.rules.heartbeat, actuator.rules.rate, &config.watchdog), (&None, None, &None));
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod work;
 pub(super) use removal::Removal;
 pub(super) use work::Returned;
 
-use super::gate::{Action, Before, By, Gate, Rules};
+use super::gate::{Action, Before, By, Gate};
 use super::memory::{Disk, Memory};
 use super::stamp::Stamp;
 use super::{Route, Shared};
@@ -147,7 +147,7 @@ impl Body {
         let id = config.id.clone();
         // One that could not be made safe yet gives way: the new one gets its `initial`.
         self.removing.retain(|removal| removal.actuator != id);
-        self.gate.add(&id, Rules::of(&config), now);
+        self.gate.add(&id, config.rules.clone(), now);
         let (bus, at, spec) = (Arc::clone(&self.bus), config.at.clone(), Arc::clone(&config.spec));
         let factory: Factory<dyn Actuator> = Arc::new(move || spec.open(wire(bus.as_ref(), &at, spec.as_ref())?));
         let hands = Hands {
@@ -282,7 +282,7 @@ impl Body {
         hands.call = Some(Call { number, job: job.clone(), until: now + LIMIT });
         // If the power fails because this goes on, the next start has to know that it did.
         let first =
-            (hands.config.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
+            (hands.config.rules.min_off.is_some() && job.turns_on()).then(|| self.memory.before_on(actuator)).flatten();
         let (factory, driver, id) = (Arc::clone(&hands.factory), hands.driver.take(), actuator.to_owned());
         let (runtime, shows) = (shared.runtime.clone(), Arc::clone(&hands.shows));
         #[allow(clippy::disallowed_methods)] // a command waits for it: one allocation less
@@ -345,7 +345,7 @@ impl Body {
         match done {
             Done::Opened(Ok(found)) => {
                 hands.away = None;
-                let (safe, control) = (hands.config.safe.clone(), hands.config.spec.control());
+                let (safe, control) = (hands.config.rules.safe.clone(), hands.config.spec.control());
                 let initial = match &hands.config.initial {
                     Initial::Value(value) => value.clone(),
                     Initial::Keep => found.clone().unwrap_or(safe),

@@ -115,16 +115,16 @@ fn describe(config: &Config) -> Json {
                 "id": actuator.id,
                 "driver": actuator.driver.name,
                 "at": actuator.at.to_string(),
-                "safe": actuator.safe,
-                "safe_after": actuator.safe_after.map(|span| span.as_secs_f64()),
-                "max_on": actuator.max_on.map(|span| span.as_secs_f64()),
-                "min_off": actuator.min_off.map(|span| span.as_secs_f64()),
-                "interlock": actuator.interlock,
-                "dead_time": actuator.dead_time.as_secs_f64(),
-                "control": actuator.heartbeat.as_ref().map(|heartbeat| {
+                "safe": actuator.rules.safe,
+                "safe_after": actuator.rules.safe_after.map(|span| span.as_secs_f64()),
+                "max_on": actuator.rules.max_on.map(|span| span.as_secs_f64()),
+                "min_off": actuator.rules.min_off.map(|span| span.as_secs_f64()),
+                "interlock": actuator.rules.interlock,
+                "dead_time": actuator.rules.dead_time.as_secs_f64(),
+                "control": actuator.rules.heartbeat.as_ref().map(|heartbeat| {
                     json!({ "topic": heartbeat.topic, "timeout": heartbeat.timeout.as_secs_f64() })
                 }),
-                "rate": actuator.rate.map(|rate| json!({ "limit": rate.limit, "per": rate.per.as_secs_f64() })),
+                "rate": actuator.rules.rate.map(|rate| json!({ "limit": rate.limit, "per": rate.per.as_secs_f64() })),
             })
         })
         .collect();

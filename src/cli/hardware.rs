@@ -2,7 +2,6 @@
 
 use super::run::noted_directory;
 use super::{Failure, Hardware, code, print, wait};
-use crate::acting::gate::Rules;
 use crate::bus::{Bus, Loads};
 use crate::config::{ActuatorConfig, Config, SensorConfig, Source};
 use crate::device::{Device, Factory};
@@ -87,14 +86,14 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
     let bus = open(&config)?;
     let mut worst = 0;
     // What goes off first: never is anything on together that must not be.
-    let is_active = |actuator: &&ActuatorConfig| actuator.spec.control().left(&actuator.safe).is_active();
+    let is_active = |actuator: &&ActuatorConfig| actuator.spec.control().left(&actuator.rules.safe).is_active();
     let (last, first): (Vec<_>, Vec<_>) = config.actuators.iter().partition(is_active);
     // Since when those are off, and those of which nobody knows that.
     let (mut off, mut unknown) = (Instant::now(), Vec::new());
     for actuator in first.into_iter().chain(last) {
         let control = actuator.spec.control();
-        let mut safe = control.left(&actuator.safe);
-        if safe.is_active() && unknown.iter().any(|other| actuator.interlock.contains(other)) {
+        let mut safe = control.left(&actuator.rules.safe);
+        if safe.is_active() && unknown.iter().any(|other| actuator.rules.interlock.contains(other)) {
             safe = control.off();
         }
         let active = safe.is_active();
@@ -122,9 +121,9 @@ pub(super) fn safe(hardware: &Hardware) -> Result<u8, Failure> {
 
 /// How long all that must not be on together with this one have to be off before it goes on.
 pub(super) fn rest(actuator: &ActuatorConfig, config: &Config) -> Duration {
-    let rules = Rules::of(actuator);
-    let others = config.actuators.iter().filter(|other| actuator.interlock.contains(&other.id));
-    others.map(|other| rules.dead_time_after(&Rules::of(other))).max().unwrap_or_default()
+    let rules = &actuator.rules;
+    let others = config.actuators.iter().filter(|other| actuator.rules.interlock.contains(&other.id));
+    others.map(|other| rules.dead_time_after(&other.rules)).max().unwrap_or_default()
 }
 
 pub(super) fn device(actuator: &ActuatorConfig, bus: &Arc<dyn Bus>) -> Device<dyn Actuator> {

@@ -34,7 +34,7 @@ pub(super) fn run(
         Takes::Text => wanted(value, Takes::Text),
     };
     let value = value.map_err(|message| Failure::new(code::USAGE, message))?;
-    if let (None, Some(limit)) = (pulse, chosen.max_on)
+    if let (None, Some(limit)) = (pulse, chosen.rules.max_on)
         && !matches!(&value, Wanted::Value(value) if !value.is_active() || *value == chosen.spec.control().off())
         && !matches!(chosen.spec.control(), Control::Cover | Control::Position { .. })
     {
@@ -79,7 +79,7 @@ async fn drive(
     let mut devices = BTreeMap::new();
     let notes = Notes::of(config, chosen);
     let involved =
-        config.actuators.iter().filter(|other| other.id == chosen.id || chosen.interlock.contains(&other.id));
+        config.actuators.iter().filter(|other| other.id == chosen.id || chosen.rules.interlock.contains(&other.id));
     for actuator in involved {
         let mut device = device(actuator, &bus);
         let found = device.call(<dyn Actuator>::read).await.map_err(|fault| failure(actuator, &fault))?;
@@ -186,7 +186,7 @@ impl<'a> Notes<'a> {
         let own = self.actuator;
         let mut memory = match action {
             Action::Write { actuator, value, .. }
-                if *actuator == own.id && own.min_off.is_some() && value.is_active() =>
+                if *actuator == own.id && own.rules.min_off.is_some() && value.is_active() =>
             {
                 let mut memory = self.memory();
                 drop(memory.before_on(actuator));
@@ -218,10 +218,10 @@ fn due(steps: &mut BTreeMap<String, Instant>, now: Instant) -> Vec<String> {
 fn rules(actuator: &ActuatorConfig) -> Rules {
     Rules {
         // Nobody will be there for it when this command ends.
-        safe: actuator.spec.control().left(&actuator.safe),
+        safe: actuator.spec.control().left(&actuator.rules.safe),
         safe_after: None,
         heartbeat: None,
         rate: None,
-        ..Rules::of(actuator)
+        ..actuator.rules.clone()
     }
 }

@@ -6,7 +6,7 @@ use super::resolve::Seen;
 use super::stanza::Stanza;
 use super::values::{AtStart, Id};
 use super::written;
-use crate::acting::gate::{Heartbeat, Rate};
+use crate::acting::gate::{Heartbeat, Rate, Rules};
 use halyard_drivers::actuator::FULL;
 use halyard_drivers::options::read::nearest;
 use halyard_drivers::options::{Node, Place, Placed, Problem, Span, read_rest};
@@ -99,21 +99,26 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
     let shows = spec.as_ref().map(|spec| spec.shows()).unwrap_or_default();
     let span = |span: Option<Placed<Span>>| span.map(|span| span.value.0);
     let config = (|| {
+        let spec = spec?;
+        let control = spec.control();
         Some(ActuatorConfig {
             id: id.clone()?,
             name: keys.name,
             driver: stanza.driver?,
             at: connection?.at,
-            spec: spec?,
+            spec,
             initial: initial?,
-            safe: safe?,
-            safe_after: span(keys.safe_after),
-            max_on: span(keys.max_on),
-            min_off: span(keys.min_off),
-            interlock: Vec::new(),
-            dead_time: span(keys.dead_time).unwrap_or(Duration::ZERO),
-            heartbeat,
-            rate,
+            rules: Rules {
+                control,
+                safe: safe?,
+                safe_after: span(keys.safe_after),
+                max_on: span(keys.max_on),
+                min_off: span(keys.min_off),
+                interlock: Vec::new(),
+                dead_time: span(keys.dead_time).unwrap_or(Duration::ZERO),
+                heartbeat,
+                rate,
+            },
             fingerprint: stanza.fingerprint(),
         })
     })();
@@ -274,19 +279,20 @@ pub fn interlock(drafts: &mut [Draft], seen: &Seen<'_>, problems: &mut Vec<Probl
         for (this, other) in [(first, second), (second, first)] {
             let other = drafts[other].id.clone();
             if let (Some(config), Some(other)) = (&mut drafts[this].config, other) {
-                config.interlock.push(other);
+                config.rules.interlock.push(other);
             }
         }
     }
     for draft in drafts {
         let Some(config) = &mut draft.config else { continue };
         // A name that is none is reported as such.
-        if let (Some(place), [], []) = (draft.dead_time, draft.interlock.as_slice(), config.interlock.as_slice()) {
+        if let (Some(place), [], []) = (draft.dead_time, draft.interlock.as_slice(), config.rules.interlock.as_slice())
+        {
             problems.push(Problem::new(place, "`dead_time` does nothing: it is interlocked with nobody"));
         }
-        sort(&mut config.interlock);
+        sort(&mut config.rules.interlock);
         // Another's stanza may have changed this one's interlocks.
-        config.fingerprint.0 += &format!(" interlock {}", config.interlock.join(" "));
+        config.fingerprint.0 += &format!(" interlock {}", config.rules.interlock.join(" "));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a configuration means, after everything in it was checked.
 
-use crate::acting::gate::{Heartbeat, Rate};
+use crate::acting::gate::Rules;
 use crate::mqtt::{Secret, Settings};
 use crate::sensing::filter::Filter;
 use crate::store::Bounds;
@@ -363,22 +363,8 @@ pub struct ActuatorConfig {
     pub spec: Arc<dyn ActuatorSpec>,
     /// What it gets at start.
     pub initial: Initial,
-    /// What it goes to when nobody is in control. Default: off.
-    pub safe: Value,
-    /// How long it may be without a broker before it goes to `safe`; `None`: for ever.
-    pub safe_after: Option<Duration>,
-    /// How long it may be on at a stretch.
-    pub max_on: Option<Duration>,
-    /// How long it stays off once it went off.
-    pub min_off: Option<Duration>,
-    /// Ids of actuators that are never on together with this one. Symmetric after resolving.
-    pub interlock: Vec<String>,
-    /// How long after one of those went off this one may go on; the longer one of two counts.
-    pub dead_time: Duration,
-    /// Who has to be heard for it to be on.
-    pub heartbeat: Option<Heartbeat>,
-    /// How many commands that do not turn it off it takes in a time.
-    pub rate: Option<Rate>,
+    /// What the gate holds to.
+    pub rules: Rules,
     /// All of its stanza as canonical text, and its interlocks: equal means unchanged. Never shown.
     pub fingerprint: Fingerprint,
 }
@@ -387,7 +373,7 @@ impl ActuatorConfig {
     /// Whether the next start has to know since when it is on or off.
     #[must_use]
     pub fn outlasts(&self) -> bool {
-        self.max_on.is_some() || self.min_off.is_some()
+        self.rules.max_on.is_some() || self.rules.min_off.is_some()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What holds for one actuator.
 
 use super::Rate;
-use crate::config::ActuatorConfig;
 use halyard_drivers::{Control, Value};
 use std::time::Duration;
 
@@ -10,15 +9,15 @@ use std::time::Duration;
 pub struct Rules {
     /// What can be asked of it.
     pub control: Control,
-    /// What it goes to when nobody is in control.
+    /// What it goes to when nobody is in control. Default: off.
     pub safe: Value,
-    /// How long it may be without a broker.
+    /// How long it may be without a broker before it goes to `safe`; `None`: for ever.
     pub safe_after: Option<Duration>,
     /// How long it may be on at a stretch.
     pub max_on: Option<Duration>,
     /// How long it stays off once it went off.
     pub min_off: Option<Duration>,
-    /// Actuators that are never on together with this one.
+    /// Ids of actuators that are never on together with this one, which have it among theirs.
     pub interlock: Vec<String>,
     /// How long after one of those went off this one may go on. The longer one of two counts.
     pub dead_time: Duration,
@@ -38,22 +37,6 @@ pub struct Heartbeat {
 }
 
 impl Rules {
-    /// What the configuration says.
-    #[must_use]
-    pub fn of(config: &ActuatorConfig) -> Self {
-        Self {
-            control: config.spec.control(),
-            safe: config.safe.clone(),
-            safe_after: config.safe_after,
-            max_on: config.max_on,
-            min_off: config.min_off,
-            interlock: config.interlock.clone(),
-            dead_time: config.dead_time,
-            heartbeat: config.heartbeat.clone(),
-            rate: config.rate,
-        }
-    }
-
     /// How long after `other` went off this one may go on: the longer one of the two counts.
     #[must_use]
     pub fn dead_time_after(&self, other: &Self) -> Duration {

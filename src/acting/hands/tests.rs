@@ -189,7 +189,8 @@ fn level(body: &Body) -> Option<f64> {
 #[tokio::test]
 async fn what_takes_its_time_is_called_for_each_step() {
     let walker = Walker::default();
-    let actuator = ActuatorConfig { safe: Value::Number(0.0), ..testing::actuator("blind", Arc::new(walker.clone())) };
+    let mut actuator = testing::actuator("blind", Arc::new(walker.clone()));
+    actuator.rules.safe = Value::Number(0.0);
     let acting = start(&actuator);
     until(&acting, |body| level(body) == Some(0.0)).await;
     acting.command("blind", command("blind", "20"));
@@ -270,12 +271,12 @@ async fn where_a_motor_is_left_is_remembered() {
     let file = folder.path().join("actuators.json");
     let motor: stepper::Options = serde_yaml::from_str("{ speed: 100, acceleration: 1000000 }").unwrap();
     let lines = ["step", "dir"].map(|key| (key, At::Line(LineName::Name(key.to_owned()))));
-    let motor = ActuatorConfig {
+    let mut motor = ActuatorConfig {
         at: At::Several(lines.to_vec()),
         initial: Initial::Restore,
-        safe: Value::STOP,
         ..testing::actuator("motor", Arc::new(motor))
     };
+    motor.rules.safe = Value::STOP;
     let start = |spec| {
         let bus = Arc::new(Simulated::new(&testing::config(vec![], vec![])));
         let acting = Acting::start(bus, reporter(), &Watchdog::default(), Memory::load(Some(file.clone())));
