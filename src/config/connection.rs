@@ -140,7 +140,7 @@ pub fn embedded(broker: written::Broker, problems: &mut Vec<Problem>) -> Embedde
 /// The way to the broker. `agent` is the agent's id, `embedded` the embedded broker: without a `url`, the agent is its first
 /// user.
 pub fn settings(
-    mut mqtt: written::Mqtt,
+    mqtt: written::Mqtt,
     agent: &str,
     embedded: Option<&EmbeddedBroker>,
     node: Option<&Node>,
@@ -151,16 +151,20 @@ pub fn settings(
         Some(urls) => urls_of(urls, node, problems),
         None => (vec![format!("mqtt://{}", reachable(embedded.map_or(LOCAL_BROKER, |broker| broker.listen)))], false),
     };
-    let mut password = None;
-    if let (None, None, Some(user)) = (&mqtt.url, &mqtt.username, embedded.and_then(|broker| broker.users.first())) {
-        mqtt.username = Some(user.name.clone());
-        password = Some(user.password.clone());
-    }
+    // Without an address it is the embedded broker, which knows who we are.
+    let user = embedded.and_then(|broker| broker.users.first());
+    let user = user.filter(|_| mqtt.url.is_none() && mqtt.username.is_none());
     for (key, file) in [("ca", &mqtt.ca), ("cert", &mqtt.cert), ("key", &mqtt.key)] {
         if let Some(file) = file
             && !tls
         {
             problems.push(Problem::new(file.place, format!("`{key}` does nothing: the connection is not `mqtts://`")));
+        }
+        if let Some(file) = file
+            && (file.is_empty() || file.contains('\0'))
+        {
+            problems
+                .push(Problem::new(file.place, format!("`{key}` must be the path of a file, not {}", file.shown())));
         }
     }
     if let (Some(key), None, true) = (&mqtt.key, &mqtt.cert, tls) {
@@ -177,10 +181,16 @@ pub fn settings(
         let message = format!("`client_id` must be 1 to 128 bytes without control characters, not {}", id.shown());
         problems.push(Problem::new(id.place, message));
     }
+    if let Some(name) = &mqtt.username
+        && (name.len() > usize::from(u16::MAX) || name.contains(char::is_control))
+    {
+        let message = "`username` must be at most 65535 bytes without control characters";
+        problems.push(Problem::new(name.place, message));
+    }
     let path = |file: Option<Placed<String>>| file.map(|file| PathBuf::from(file.value));
     Settings {
-        username: mqtt.username,
-        password: mqtt.password.map(|password| password.value).or(password),
+        username: mqtt.username.map(|name| name.value).or(user.map(|user| user.name.clone())),
+        password: mqtt.password.map(|password| password.value).or(user.map(|user| user.password.clone())),
         protocol,
         ca: path(mqtt.ca),
         certificate: path(mqtt.cert),

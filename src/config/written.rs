@@ -93,7 +93,7 @@ pub struct Mqtt {
     /// Client identifier. Default: `halyard-` and the agent's id.
     pub client_id: Option<Placed<String>>,
     /// User name.
-    pub username: Option<String>,
+    pub username: Option<Placed<String>>,
     /// Password: better as `{ file: PATH }` or `{ env: NAME }`.
     pub password: Option<Placed<Secret>>,
     /// First topic level. Default: `halyard`.

@@ -145,9 +145,10 @@ impl Topics {
     }
 }
 
-/// Whether this can stand between two slashes of a topic that is published to.
+/// Whether this can stand between two slashes of a topic that is published to: without wildcards, nor characters that the
+/// protocol forbids or that end a connection (MQTT 5, 1.5.4).
 fn is_level(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['/', '+', '#'])
+    !text.is_empty() && !text.contains(|c: char| matches!(c, '/' | '+' | '#') || c.is_control())
 }
 
 fn is_entity(text: &str) -> bool {
@@ -196,6 +197,7 @@ mod tests {
             "halyard/greenhouse/set",
             "halyard/greenhouse/pump",
             "halyard/greenhouse/pump/sett",
+            "halyard/greenhouse/pu\0mp/set",
             "halyard/greenhouse/pump/valve/set",
             "halyard/greenhouse/agent/set",
             "halyard/greenhouse/availability/set",
