@@ -1,5 +1,9 @@
 //! What the current and power monitors INA219 and INA226 of Texas Instruments have in common.
 
+pub mod sim;
+#[cfg(test)]
+pub mod tests;
+
 use crate::channel::{Channel, Quantity};
 use crate::fault::Fault;
 use crate::options::limits::limited;

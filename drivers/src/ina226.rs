@@ -235,7 +235,7 @@ impl SensorSpec for Options {
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(sim::Model::new(self.shunt)))
+        Some(Box::new(sim::model(self.shunt)))
     }
 }
 
