@@ -9,6 +9,7 @@
 
 pub mod actuator;
 pub mod analog;
+mod bosch;
 mod byte_registers;
 pub mod channel;
 mod checksum;
