@@ -21,6 +21,7 @@ use crate::options::{Input, Inputs, Report, read_checked, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
+use crate::word_registers::Registers;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::JsonSchema;
@@ -250,8 +251,7 @@ fn config(pins: Pins, options: &Options) -> u16 {
 
 /// An ADS1115 on its bus.
 pub struct Ads1115<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     options: Options,
 }
@@ -262,7 +262,7 @@ impl<I: I2c, D: DelayNs> Ads1115<I, D> {
     /// # Errors
     /// Absent, wrong chip (it did not), or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, options: Options) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, options };
+        let mut part = Self { registers: Registers { i2c, address }, delay, options };
         // Two of them: one could be what another part happens to hold.
         let mut idle = false;
         for pins in [Pins::A0A1, Pins::A3] {
@@ -296,8 +296,7 @@ impl<I: I2c, D: DelayNs> Ads1115<I, D> {
         for _ in 0..POLLS {
             let found = self.read_config()?;
             if found == OS | written {
-                let [high, low] = self.read(CONVERSION, "reading the conversion")?;
-                return Ok(i16::from_be_bytes([high, low]));
+                return Ok(self.registers.read(CONVERSION, "reading the conversion")?.cast_signed());
             }
             if found != written {
                 return Err(Fault::corrupt(format!(
@@ -310,20 +309,11 @@ impl<I: I2c, D: DelayNs> Ads1115<I, D> {
     }
 
     fn write_config(&mut self, config: u16) -> Result<(), Fault> {
-        let [high, low] = config.to_be_bytes();
-        self.i2c
-            .write(self.address, &[CONFIG, high, low])
-            .map_err(|error| Fault::i2c(error, "writing the configuration"))
+        self.registers.write(CONFIG, config, "writing the configuration")
     }
 
     fn read_config(&mut self) -> Result<u16, Fault> {
-        self.read(CONFIG, "reading the configuration").map(u16::from_be_bytes)
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<[u8; 2], Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(bytes)
+        self.registers.read(CONFIG, "reading the configuration")
     }
 }
 

@@ -89,6 +89,15 @@ impl Fault {
         Self::new(FaultKind::WrongChip, message)
     }
 
+    /// The same while a part is looked for: what answers so is not `part`, as in "an SHT3x".
+    #[must_use]
+    pub fn instead_of(self, part: &str) -> Self {
+        match self.kind {
+            FaultKind::Corrupt => Self::wrong_chip(format!("not {part}: {self}")),
+            _ => self,
+        }
+    }
+
     /// Something the part cannot do.
     pub fn rejected(message: impl Into<String>) -> Self {
         Self::new(FaultKind::Rejected, message)

@@ -114,10 +114,7 @@ impl<I: I2c, D: DelayNs> Htu21<I, D> {
                  {USER_BITS:#04x}: not an HTU21D, or one with a supply that is too low"
             )));
         }
-        part.temperature().map_err(|fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not an HTU21D: {fault}")),
-            _ => fault,
-        })?;
+        part.temperature().map_err(|fault| fault.instead_of("an HTU21D"))?;
         Ok(part)
     }
 

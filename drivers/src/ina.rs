@@ -1,10 +1,12 @@
 //! What the current and power monitors INA219 and INA226 of Texas Instruments have in common.
 
+pub mod sim;
+#[cfg(test)]
+pub mod tests;
+
 use crate::channel::{Channel, Quantity};
-use crate::fault::Fault;
 use crate::options::limits::limited;
 use crate::sensor::Sample;
-use embedded_hal::i2c::I2c;
 
 /// The 16 addresses that two pins choose from ("Serial Bus Address").
 pub const ADDRESSES: &[u8] =
@@ -31,36 +33,6 @@ impl Default for Shunt {
     /// What most boards have.
     fn default() -> Self {
         Self(0.1)
-    }
-}
-
-/// Registers of 16 bits, the high byte first, at an address.
-pub struct Registers<I> {
-    pub i2c: I,
-    pub address: u8,
-}
-
-impl<I: I2c> Registers<I> {
-    pub fn write(&mut self, register: u8, value: u16, doing: &str) -> Result<(), Fault> {
-        let [high, low] = value.to_be_bytes();
-        self.i2c.write(self.address, &[register, high, low]).map_err(|error| Fault::i2c(error, doing))
-    }
-
-    pub fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
-    }
-
-    /// Looks whether the part still has its settings: a reset leaves others, and what it measures then is not what was asked
-    /// for.
-    pub fn has_config(&mut self, written: u16) -> Result<(), Fault> {
-        let found = self.read(CONFIG, "reading the configuration")?;
-        if found == written {
-            return Ok(());
-        }
-        let message = format!("the configuration register holds {found:#06x} after {written:#06x} was written");
-        Err(Fault::corrupt(message))
     }
 }
 

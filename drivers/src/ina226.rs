@@ -22,13 +22,14 @@ use crate::driver::{Attachment, Driver, Role, Spec};
 use crate::fault::{Fault, FaultKind};
 use crate::identity::{self, Identity};
 use crate::ina::{
-    ADDRESSES, BUS, CALIBRATION, CONFIG, PART_CURRENT, POLLS, POWER_DOWN, Registers, SHUNT_AND_BUS_ONCE, channels, give,
+    ADDRESSES, BUS, CALIBRATION, CONFIG, PART_CURRENT, POLLS, POWER_DOWN, SHUNT_AND_BUS_ONCE, channels, give,
 };
 use crate::options::limits::choice;
 use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
+use crate::word_registers::Registers;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::JsonSchema;
@@ -187,7 +188,7 @@ impl<I: I2c, D: DelayNs> Ina226<I, D> {
         let time_us = self.options.averages.time_us();
         self.delay.delay_us(time_us);
         for _ in 0..POLLS {
-            self.registers.has_config(written)?;
+            self.registers.read_config(CONFIG, written, 0xFFFF)?;
             let flags = self.registers.read(FLAGS, "reading the flags")?;
             if flags & READY != 0 {
                 if flags & OVERFLOW != 0 {
@@ -235,7 +236,7 @@ impl SensorSpec for Options {
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {
-        Some(Box::new(sim::Model::new(self.shunt)))
+        Some(Box::new(sim::model(self.shunt)))
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod actuator;
 pub mod analog;
+mod bosch;
 mod byte_registers;
 pub mod channel;
 mod checksum;
@@ -31,6 +32,7 @@ pub mod sim;
 pub mod sort;
 pub mod text;
 pub mod value;
+mod word_registers;
 
 pub mod ads1115;
 pub mod aht20;

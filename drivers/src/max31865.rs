@@ -210,10 +210,7 @@ impl<S: SpiDevice, D: DelayNs> Max31865<S, D> {
         let mut part = Self { spi, delay, options };
         part.set_up()?;
         part.configure(0)?;
-        part.registers(0).map_err(|fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not a MAX31865: {fault}")),
-            _ => fault,
-        })?;
+        part.registers(0).map_err(|fault| fault.instead_of("a MAX31865"))?;
         Ok(part)
     }
 

@@ -20,6 +20,7 @@ use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
+use crate::word_registers::Registers;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::JsonSchema;
@@ -125,8 +126,7 @@ impl Resolution {
 
 /// An MCP9808 on its bus.
 pub struct Mcp9808<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     resolution: Resolution,
 }
@@ -137,42 +137,28 @@ impl<I: I2c, D: DelayNs> Mcp9808<I, D> {
     /// # Errors
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, resolution: Resolution) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, resolution };
-        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
+        let mut part = Self { registers: Registers { i2c, address }, delay, resolution };
+        identity::check(&IDENTITIES, &mut part.registers.i2c, address, &mut part.delay)?;
         part.sleep()?;
         Ok(part)
     }
 
     fn measure(&mut self) -> Result<u16, Fault> {
-        let resolution = [RESOLUTION, self.resolution.code()];
-        self.i2c.write(self.address, &resolution).map_err(|error| Fault::i2c(error, "writing the resolution"))?;
-        self.write_config(MARK, "starting a measurement")?;
+        let Registers { i2c, address } = &mut self.registers;
+        // This one has eight bits.
+        i2c.write(*address, &[RESOLUTION, self.resolution.code()])
+            .map_err(|error| Fault::i2c(error, "writing the resolution"))?;
+        self.registers.write(CONFIG, MARK, "starting a measurement")?;
         self.delay.delay_us(self.resolution.time_us());
-        let found = self.read(CONFIG, "reading the configuration")?;
         // A reset leaves other settings, and perhaps no result yet.
-        if found != MARK {
-            return Err(Fault::corrupt(format!(
-                "the configuration register holds {found:#06x} after {MARK:#06x} was written"
-            )));
-        }
-        let result = self.read(RESULT, "reading the measurement")?;
+        self.registers.read_config(CONFIG, MARK, 0xFFFF)?;
+        let result = self.registers.read(RESULT, "reading the measurement")?;
         self.sleep()?;
         Ok(result)
     }
 
     fn sleep(&mut self) -> Result<(), Fault> {
-        self.write_config(MARK | SHUTDOWN, "putting it to sleep")
-    }
-
-    fn write_config(&mut self, config: u16, doing: &str) -> Result<(), Fault> {
-        let [high, low] = config.to_be_bytes();
-        self.i2c.write(self.address, &[CONFIG, high, low]).map_err(|error| Fault::i2c(error, doing))
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
+        self.registers.write(CONFIG, MARK | SHUTDOWN, "putting it to sleep")
     }
 }
 

@@ -101,10 +101,7 @@ impl<I: I2c, D: DelayNs> Scd4x<I, D> {
             part.stop()?;
         }
         part.delay.delay_us(STOP_TIME_US);
-        part.ask::<3>(SERIAL, "reading the serial number").map_err(|fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not an SCD4x: {fault}")),
-            _ => fault,
-        })?;
+        part.ask::<3>(SERIAL, "reading the serial number").map_err(|fault| fault.instead_of("an SCD4x"))?;
         part.send(START, "starting to measure")?;
         // The first result takes five seconds: no need to ask at once.
         part.delay.delay_us(POLL_US);

@@ -38,3 +38,9 @@ pub fn with_checksum(word: u16) -> [u8; 3] {
     let [high, low] = word.to_be_bytes();
     [high, low, checksum::crc8(0xFF, &[high, low])]
 }
+
+/// What a bus reads of a part that sends these words. Whoever reads on reads ones. The models answer so.
+pub fn answer(words: impl IntoIterator<Item = u16>, buffer: &mut [u8]) {
+    let bytes = words.into_iter().flat_map(with_checksum).chain(std::iter::repeat(0xFF));
+    buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+}

@@ -19,7 +19,7 @@ pub mod sim;
 
 use crate::channel::{Channel, Quantity};
 use crate::driver::{Attachment, Driver, Role, Spec};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::options::limits::limited;
 use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
@@ -136,10 +136,7 @@ impl<I: I2c, D: DelayNs> Sgp40<I, D> {
     /// Absent, wrong chip (wrong checksums), corrupt (the test failed), or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, compensation: Compensation) -> Result<Self, Fault> {
         let mut part = Self { i2c, address, delay, compensation };
-        let unknown = |fault: Fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not an SGP40: {fault}")),
-            _ => fault,
-        };
+        let unknown = |fault: Fault| fault.instead_of("an SGP40");
         part.send(SERIAL, "asking for the serial number")?;
         part.delay.delay_us(SERIAL_TIME_US);
         words::<3>(&mut part.i2c, address, "reading the serial number").map_err(unknown)?;

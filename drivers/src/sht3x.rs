@@ -12,7 +12,7 @@ pub mod sim;
 
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensirion::{not_yet, words};
@@ -128,10 +128,8 @@ impl<I: I2c, D: DelayNs> Sht3x<I, D> {
         part.send(BREAK, "stopping periodic measurements")?;
         part.send(SOFT_RESET, "resetting")?;
         part.send(READ_STATUS, "asking for the status")?;
-        let [status] = words(&mut part.i2c, address, "reading the status").map_err(|fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT3x: {fault}")),
-            _ => fault,
-        })?;
+        let [status] =
+            words(&mut part.i2c, address, "reading the status").map_err(|fault| fault.instead_of("an SHT3x"))?;
         if status & (RESET_DETECTED | UNEXPECTED) != RESET_DETECTED {
             return Err(Fault::wrong_chip(format!("not an SHT3x: the status after a reset is {status:#06x}")));
         }

@@ -9,7 +9,7 @@ pub mod sim;
 
 use crate::channel::{Channel, Quantity, within};
 use crate::driver::{Attachment, Driver, Role, Spec};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
@@ -124,10 +124,8 @@ impl<I: I2c, D: DelayNs> Sht4x<I, D> {
         part.delay.delay_us(RESET_TIME_US);
         part.send(READ_SERIAL, "asking for the serial number")?;
         part.delay.delay_us(SERIAL_TIME_US);
-        words::<2>(&mut part.i2c, address, "reading the serial number").map_err(|fault| match fault.kind {
-            FaultKind::Corrupt => Fault::wrong_chip(format!("not an SHT4x: {fault}")),
-            _ => fault,
-        })?;
+        words::<2>(&mut part.i2c, address, "reading the serial number")
+            .map_err(|fault| fault.instead_of("an SHT4x"))?;
         Ok(part)
     }
 

@@ -19,6 +19,7 @@ use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
+use crate::word_registers::Registers;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::JsonSchema;
@@ -118,8 +119,7 @@ impl Bits {
 
 /// A TMP102 on its bus.
 pub struct Tmp102<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     bits: Bits,
 }
@@ -130,13 +130,13 @@ impl<I: I2c, D: DelayNs> Tmp102<I, D> {
     /// # Errors
     /// Absent, wrong chip (it did not), or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, bits: Bits) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, bits };
+        let mut part = Self { registers: Registers { i2c, address }, delay, bits };
         // Both: one could be what another part happens to hold. The two bits that cannot be written are written as 0,
         // for a part that gives back whatever it is told.
         for bits in Bits::ALL {
             let (written, expected) = (bits.config() & !RESOLUTION, bits.config());
-            part.write_config(written, "writing the configuration")?;
-            let found = part.read_config()? & !(OS | ALERT);
+            part.registers.write(CONFIG, written, "writing the configuration")?;
+            let found = part.registers.read(CONFIG, "reading the configuration")? & !(OS | ALERT);
             if found != expected {
                 return Err(Fault::wrong_chip(format!(
                     "the configuration register holds {found:#06x} after {written:#06x} was written, expected \
@@ -149,37 +149,17 @@ impl<I: I2c, D: DelayNs> Tmp102<I, D> {
 
     fn measure(&mut self) -> Result<u16, Fault> {
         let written = self.bits.config();
-        self.write_config(OS | written, "starting a measurement")?;
+        self.registers.write(CONFIG, OS | written, "starting a measurement")?;
         self.delay.delay_us(CONVERSION_TIME_US);
         for _ in 0..POLLS {
-            let found = self.read_config()?;
             // A reset leaves other settings: what it measures then is not what was asked for.
-            if found & !(OS | ALERT) != written {
-                return Err(Fault::corrupt(format!(
-                    "the configuration register holds {found:#06x} after {written:#06x} was written"
-                )));
-            }
+            let found = self.registers.read_config(CONFIG, written, !(OS | ALERT))?;
             if found & OS != 0 {
-                return self.read(RESULT, "reading the measurement");
+                return self.registers.read(RESULT, "reading the measurement");
             }
             self.delay.delay_us(CONVERSION_TIME_US / POLLS);
         }
         Err(Fault::new(FaultKind::NotReady, "the measurement takes more than twice its time"))
-    }
-
-    fn write_config(&mut self, config: u16, doing: &str) -> Result<(), Fault> {
-        let [high, low] = config.to_be_bytes();
-        self.i2c.write(self.address, &[CONFIG, high, low]).map_err(|error| Fault::i2c(error, doing))
-    }
-
-    fn read_config(&mut self) -> Result<u16, Fault> {
-        self.read(CONFIG, "reading the configuration")
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
     }
 }
 

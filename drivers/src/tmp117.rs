@@ -19,6 +19,7 @@ use crate::options::{read, shape};
 use crate::port::{Delay, Wire};
 use crate::sensor::{Sample, Sensor, SensorSpec};
 use crate::sim::Part;
+use crate::word_registers::Registers;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use schemars::JsonSchema;
@@ -125,8 +126,7 @@ impl Averages {
 
 /// A TMP117 on its bus.
 pub struct Tmp117<I, D> {
-    i2c: I,
-    address: u8,
+    registers: Registers<I>,
     delay: D,
     averages: Averages,
 }
@@ -137,41 +137,27 @@ impl<I: I2c, D: DelayNs> Tmp117<I, D> {
     /// # Errors
     /// Absent, wrong chip, or a failed transfer.
     pub fn new(i2c: I, address: u8, delay: D, averages: Averages) -> Result<Self, Fault> {
-        let mut part = Self { i2c, address, delay, averages };
-        identity::check(&IDENTITIES, &mut part.i2c, address, &mut part.delay)?;
+        let mut part = Self { registers: Registers { i2c, address }, delay, averages };
+        identity::check(&IDENTITIES, &mut part.registers.i2c, address, &mut part.delay)?;
         Ok(part)
     }
 
     fn measure(&mut self) -> Result<u16, Fault> {
         // Reading it clears the flag (section 7.4.3): what sets it from here on is a measurement of now.
-        self.read(CONFIG, "reading the configuration")?;
+        self.registers.read(CONFIG, "reading the configuration")?;
         let written = ONE_SHOT | self.averages.avg() << 5;
-        let [high, low] = written.to_be_bytes();
-        self.i2c
-            .write(self.address, &[CONFIG, high, low])
-            .map_err(|error| Fault::i2c(error, "starting a measurement"))?;
+        self.registers.write(CONFIG, written, "starting a measurement")?;
         let time_us = self.averages.time_us();
         self.delay.delay_us(time_us);
         for _ in 0..POLLS {
-            let found = self.read(CONFIG, "reading the configuration")?;
             // A reset leaves other settings: what it measures then is not what was asked for.
-            if found & SETTINGS != written & SETTINGS {
-                return Err(Fault::corrupt(format!(
-                    "the configuration register holds {found:#06x} after {written:#06x} was written"
-                )));
-            }
+            let found = self.registers.read_config(CONFIG, written, SETTINGS)?;
             if found & DATA_READY != 0 {
-                return self.read(RESULT, "reading the measurement");
+                return self.registers.read(RESULT, "reading the measurement");
             }
             self.delay.delay_us(time_us / POLLS);
         }
         Err(Fault::new(FaultKind::NotReady, "the measurement takes more than twice its time"))
-    }
-
-    fn read(&mut self, register: u8, doing: &str) -> Result<u16, Fault> {
-        let mut bytes = [0; 2];
-        self.i2c.write_read(self.address, &[register], &mut bytes).map_err(|error| Fault::i2c(error, doing))?;
-        Ok(u16::from_be_bytes(bytes))
     }
 }
 

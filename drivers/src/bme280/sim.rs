@@ -4,8 +4,9 @@
 //! in floating point. Its calibration is that of a real part.
 
 use super::{BME280_IDENTITY, DATA, IDENTITY, NO_DATA};
+use crate::bosch::{Interface, Registers, times};
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part, SpiPart, smallest};
+use crate::sim::{I2cPart, Part, SpiPart, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x88 to 0xA1 and 0xE1 to 0xE7 of a real part, recorded by the periph project (bmxx80).
@@ -32,8 +33,7 @@ const START_UP: Duration = Duration::from_micros(1_500);
 /// The part.
 pub struct Model {
     registers: [u8; 256],
-    /// Register that the next byte is read from.
-    pointer: u8,
+    interface: Interface,
     /// `ctrl_hum` counts from the next write to `ctrl_meas` on (section 5.4.3).
     humidity_oversampling: u8,
     /// Raw pressure, temperature and humidity as in 20, 20 and 16 bits.
@@ -42,35 +42,23 @@ pub struct Model {
     stimuli: [f64; 3],
     /// What the current conversion gives, and when.
     converting: Option<(Instant, [u8; 8])>,
-    /// It answers from here on.
-    awake: Instant,
-    /// Bytes since the chip select of SPI.
-    spi: SpiState,
-}
-
-enum SpiState {
-    Start,
-    Read,
-    Write(Option<u8>),
 }
 
 impl Default for Model {
     fn default() -> Self {
         let mut model = Self {
             registers: [0; 256],
-            pointer: 0,
+            interface: Interface::new(0x80, false),
             humidity_oversampling: 0,
             raw: [0; 3],
             stimuli: [21.5, 45.0, 1013.25],
             converting: None,
-            awake: now(),
-            spi: SpiState::Start,
         };
         model.registers[usize::from(IDENTITY)] = BME280_IDENTITY;
         model.registers[CALIBRATION_START..][..26].copy_from_slice(&CALIBRATION);
         model.registers[HUMIDITY_CALIBRATION_START..][..7].copy_from_slice(&HUMIDITY_CALIBRATION);
         model.reset();
-        model.awake = now();
+        model.interface.answer_after(Duration::ZERO);
         model.find_raw();
         model
     }
@@ -99,7 +87,7 @@ impl Model {
         self.registers[usize::from(DATA)..].copy_from_slice(&padded(NO_DATA));
         self.humidity_oversampling = 0;
         self.converting = None;
-        self.awake = now() + START_UP;
+        self.interface.answer_after(START_UP);
     }
 
     /// Brings the data registers up to date.
@@ -118,32 +106,6 @@ impl Model {
                 self.registers[usize::from(CTRL_MEAS)] &= !0b11; // back to sleep (section 3.3.3)
             }
         }
-    }
-
-    fn write_register(&mut self, register: u8, value: u8) {
-        self.settle();
-        match register {
-            RESET if value == 0xB6 => self.reset(),
-            CTRL_HUM => self.registers[usize::from(register)] = value & 0b111,
-            CTRL_MEAS => {
-                self.registers[usize::from(register)] = value;
-                self.humidity_oversampling = self.registers[usize::from(CTRL_HUM)];
-                if value & 0b11 == 0 {
-                    self.converting = None;
-                } else if self.converting.is_none() {
-                    self.convert(value, 0);
-                }
-            }
-            CONFIG => self.registers[usize::from(register)] = value & 0b1111_1101,
-            _ => {} // all others are read only (section 5.3)
-        }
-    }
-
-    fn read_register(&mut self) -> u8 {
-        self.settle();
-        let value = self.registers[usize::from(self.pointer)];
-        self.pointer = self.pointer.wrapping_add(1);
-        value
     }
 
     /// How often each of pressure, temperature and humidity is measured.
@@ -189,6 +151,36 @@ impl Model {
     }
 }
 
+impl Registers for Model {
+    fn interface(&mut self) -> &mut Interface {
+        &mut self.interface
+    }
+
+    fn read_register(&mut self, register: u8) -> u8 {
+        self.settle();
+        self.registers[usize::from(register)]
+    }
+
+    fn write_register(&mut self, register: u8, value: u8) {
+        self.settle();
+        match register {
+            RESET if value == 0xB6 => self.reset(),
+            CTRL_HUM => self.registers[usize::from(register)] = value & 0b111,
+            CTRL_MEAS => {
+                self.registers[usize::from(register)] = value;
+                self.humidity_oversampling = self.registers[usize::from(CTRL_HUM)];
+                if value & 0b11 == 0 {
+                    self.converting = None;
+                } else if self.converting.is_none() {
+                    self.convert(value, 0);
+                }
+            }
+            CONFIG => self.registers[usize::from(register)] = value & 0b1111_1101,
+            _ => {} // all others are read only (section 5.3)
+        }
+    }
+}
+
 impl Part for Model {
     fn stimulate(&mut self, channel: &str, value: f64) -> bool {
         match channel {
@@ -210,80 +202,11 @@ impl Part for Model {
     }
 }
 
-impl I2cPart for Model {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        // Pairs of register and value; a register alone is read from next (section 6.2).
-        for pair in bytes.chunks(2) {
-            match *pair {
-                [register, value] => self.write_register(register, value),
-                [register] => self.pointer = register,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        buffer.fill_with(|| self.read_register());
-        Ok(())
-    }
-}
-
-impl SpiPart for Model {
-    fn select(&mut self) {
-        self.spi = SpiState::Start;
-    }
-
-    fn exchange(&mut self, byte: u8) -> u8 {
-        // Nothing drives the line while the part takes a byte.
-        const IDLE: u8 = 0xFF;
-        if now() < self.awake {
-            return IDLE;
-        }
-        match self.spi {
-            SpiState::Start if byte & 0x80 != 0 => {
-                self.pointer = byte;
-                self.spi = SpiState::Read;
-                IDLE
-            }
-            SpiState::Start => {
-                self.spi = SpiState::Write(Some(byte | 0x80));
-                IDLE
-            }
-            SpiState::Read => self.read_register(),
-            SpiState::Write(Some(register)) => {
-                self.write_register(register, byte);
-                self.spi = SpiState::Write(None);
-                IDLE
-            }
-            SpiState::Write(None) => {
-                self.spi = SpiState::Write(Some(byte | 0x80));
-                IDLE
-            }
-        }
-    }
-}
-
 /// The data registers, and 0xFF behind them.
 fn padded(data: [u8; 8]) -> [u8; 9] {
     let mut all = [0; 9];
     all[..8].copy_from_slice(&data);
     all
-}
-
-/// Conversions that a setting stands for (section 5.4.3).
-fn times(setting: u8) -> u64 {
-    match setting {
-        0 => 0,
-        1..=4 => 1 << (setting - 1),
-        _ => 16,
-    }
 }
 
 fn unsigned(low: usize) -> i64 {

@@ -3,8 +3,9 @@
 //! Its back door finds raw values with the maker's **integer** formulas, while the driver uses those in floating point.
 //! Its calibration is that of a real part.
 
+use crate::bosch::{Interface, Registers, times};
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part, smallest};
+use crate::sim::{I2cPart, Part, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x8A, 0xE1 and 0x00 on, of a real BME680, recorded by the bosch-bme680 project.
@@ -29,16 +30,13 @@ const RESET: usize = 0xE0;
 /// The part.
 pub struct Model {
     registers: [u8; 256],
-    /// Register that the next byte is read from.
-    pointer: u8,
+    interface: Interface,
     /// °C, %, hPa, Ω.
     stimuli: [f64; 4],
     /// Raw temperature, pressure, humidity; raw gas, and its range.
     raw: [u32; 5],
     /// When the running measurement ends.
     ends: Option<Instant>,
-    /// It answers from here on.
-    awake: Instant,
     /// The plate stays cold, whatever it is told.
     cold: bool,
 }
@@ -54,11 +52,10 @@ impl Model {
     pub(super) fn with_registers(start: usize, values: &[u8]) -> Self {
         let mut model = Self {
             registers: [0; 256],
-            pointer: 0,
+            interface: Interface::new(0, false),
             stimuli: [21.5, 45.0, 1_013.25, 120_000.0],
             raw: [0; 5],
             ends: None,
-            awake: now(),
             cold: false,
         };
         model.registers[0xD0] = 0x61;
@@ -134,31 +131,6 @@ impl Model {
         }
     }
 
-    fn write_register(&mut self, register: u8, value: u8) {
-        self.settle();
-        match (usize::from(register), value) {
-            (RESET, 0xB6) => {
-                self.reset();
-                self.awake = now() + Duration::from_millis(5);
-            }
-            (CTRL_MEAS, value) => {
-                self.registers[CTRL_MEAS] = value;
-                if value & 0b11 == 0b01 {
-                    self.start();
-                }
-            }
-            (at @ (RES_HEAT_0 | GAS_WAIT_0 | CTRL_GAS_0..=CTRL_HUM | CONFIG), value) => self.registers[at] = value,
-            _ => {} // all others are read only, or without effect here
-        }
-    }
-
-    fn read_register(&mut self) -> u8 {
-        self.settle();
-        let value = self.registers[usize::from(self.pointer)];
-        self.pointer = self.pointer.wrapping_add(1);
-        value
-    }
-
     /// Finds the raw values that the formulas turn into the stimuli.
     fn find_raw(&mut self) {
         let [temperature, humidity, pressure, gas] = self.stimuli;
@@ -172,6 +144,35 @@ impl Model {
         let nearest = (0..16).map(of_range).min_by(|a, b| off(a).total_cmp(&off(b)));
         let (raw_gas, range) = nearest.unwrap_or_default();
         self.raw = [raw, raw_pressure, raw_humidity, raw_gas, range];
+    }
+}
+
+impl Registers for Model {
+    fn interface(&mut self) -> &mut Interface {
+        &mut self.interface
+    }
+
+    fn read_register(&mut self, register: u8) -> u8 {
+        self.settle();
+        self.registers[usize::from(register)]
+    }
+
+    fn write_register(&mut self, register: u8, value: u8) {
+        self.settle();
+        match (usize::from(register), value) {
+            (RESET, 0xB6) => {
+                self.reset();
+                self.interface.answer_after(Duration::from_millis(5));
+            }
+            (CTRL_MEAS, value) => {
+                self.registers[CTRL_MEAS] = value;
+                if value & 0b11 == 0b01 {
+                    self.start();
+                }
+            }
+            (at @ (RES_HEAT_0 | GAS_WAIT_0 | CTRL_GAS_0..=CTRL_HUM | CONFIG), value) => self.registers[at] = value,
+            _ => {} // all others are read only, or without effect here
+        }
     }
 }
 
@@ -190,40 +191,6 @@ impl Part for Model {
 
     fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
         Some(self)
-    }
-}
-
-impl I2cPart for Model {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        // Pairs of register and value; a register alone is read from next.
-        for pair in bytes.chunks(2) {
-            match *pair {
-                [register, value] => self.write_register(register, value),
-                [register] => self.pointer = register,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        buffer.fill_with(|| self.read_register());
-        Ok(())
-    }
-}
-
-/// Conversions that a field stands for.
-fn times(field: u8) -> u64 {
-    match field {
-        0 => 0,
-        1..=4 => 1 << (field - 1),
-        _ => 16,
     }
 }
 

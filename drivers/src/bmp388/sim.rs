@@ -3,8 +3,9 @@
 //! Its back door finds raw values with the maker's **integer** formulas, while the driver uses those in floating point.
 //! Its calibration is that of a real part.
 
+use crate::bosch::{Interface, Registers};
 use crate::sim::clock::now;
-use crate::sim::{I2cPart, Nack, Part, SpiPart, smallest};
+use crate::sim::{I2cPart, Part, SpiPart, smallest};
 use std::time::{Duration, Instant};
 
 /// Registers 0x31 to 0x45 of a real BMP388, recorded by the elixir-sensors project (bmp3xx).
@@ -30,24 +31,13 @@ const MODE: u8 = 0b11 << 4;
 /// The part.
 pub struct Model {
     registers: [u8; 256],
-    /// Register that the next byte is read from.
-    pointer: u8,
+    interface: Interface,
     /// Raw pressure and temperature.
     raw: [u32; 2],
     /// °C, hPa.
     stimuli: [f64; 2],
     /// When the running measurement ends, and what it gives.
     converting: Option<(Instant, [u8; 6])>,
-    /// It answers from here on.
-    awake: Instant,
-    spi: SpiState,
-}
-
-enum SpiState {
-    Start,
-    Dummy,
-    Read,
-    Write(Option<u8>),
 }
 
 impl Default for Model {
@@ -61,18 +51,16 @@ impl Model {
     pub(super) fn with_registers(start: usize, values: &[u8]) -> Self {
         let mut model = Self {
             registers: [0; 256],
-            pointer: 0,
+            interface: Interface::new(0, true),
             raw: [0; 2],
             stimuli: [21.5, 1_013.25],
             converting: None,
-            awake: now(),
-            spi: SpiState::Start,
         };
         model.registers[0] = 0x50;
         model.registers[CALIBRATION_START..][..21].copy_from_slice(&CALIBRATION);
         model.registers[start..][..values.len()].copy_from_slice(values);
         model.reset();
-        model.awake = now();
+        model.interface.answer_after(Duration::ZERO);
         model.find_raw();
         model
     }
@@ -91,7 +79,7 @@ impl Model {
         self.registers[PWR_CTRL] = 0;
         self.registers[OSR] = 0x02;
         self.converting = None;
-        self.awake = now() + Duration::from_micros(1_900);
+        self.interface.answer_after(Duration::from_micros(1_900));
     }
 
     fn settle(&mut self) {
@@ -117,6 +105,35 @@ impl Model {
         self.converting = Some((ready, [p0, p1, p2, t0, t1, t2]));
     }
 
+    /// Finds the raw values that the formulas turn into the stimuli.
+    fn find_raw(&mut self) {
+        let [temperature, pressure] = self.stimuli;
+        #[allow(clippy::cast_precision_loss)] // at most 2^40
+        let celsius = |raw| linear(raw) as f64 * 25.0 / 16_384.0 / 100.0;
+        let raw = smallest(24, |raw| celsius(raw) >= temperature);
+        let t = linear(raw);
+        // The pressure falls with its raw value.
+        self.raw = [smallest(24, |raw| pascal(raw, t) <= pressure * 100.0), raw];
+    }
+}
+
+impl Registers for Model {
+    fn interface(&mut self) -> &mut Interface {
+        &mut self.interface
+    }
+
+    fn read_register(&mut self, register: u8) -> u8 {
+        self.settle();
+        let value = self.registers[usize::from(register)];
+        match usize::from(register) {
+            ERR_REG => self.registers[ERR_REG] = 0, // cleared when read
+            4..=6 => self.registers[STATUS] &= !PRESSURE_READY,
+            7..=9 => self.registers[STATUS] &= !TEMPERATURE_READY,
+            _ => {}
+        }
+        value
+    }
+
     fn write_register(&mut self, register: u8, value: u8) {
         self.settle();
         match (usize::from(register), value) {
@@ -131,31 +148,6 @@ impl Model {
             (OSR, value) => self.registers[OSR] = value & 0b0011_1111,
             _ => {} // all others are read only, or without effect here
         }
-    }
-
-    fn read_register(&mut self) -> u8 {
-        self.settle();
-        let register = usize::from(self.pointer);
-        self.pointer = self.pointer.wrapping_add(1);
-        let value = self.registers[register];
-        match register {
-            ERR_REG => self.registers[ERR_REG] = 0, // cleared when read
-            4..=6 => self.registers[STATUS] &= !PRESSURE_READY,
-            7..=9 => self.registers[STATUS] &= !TEMPERATURE_READY,
-            _ => {}
-        }
-        value
-    }
-
-    /// Finds the raw values that the formulas turn into the stimuli.
-    fn find_raw(&mut self) {
-        let [temperature, pressure] = self.stimuli;
-        #[allow(clippy::cast_precision_loss)] // at most 2^40
-        let celsius = |raw| linear(raw) as f64 * 25.0 / 16_384.0 / 100.0;
-        let raw = smallest(24, |raw| celsius(raw) >= temperature);
-        let t = linear(raw);
-        // The pressure falls with its raw value.
-        self.raw = [smallest(24, |raw| pascal(raw, t) <= pressure * 100.0), raw];
     }
 }
 
@@ -176,59 +168,6 @@ impl Part for Model {
 
     fn spi(&mut self) -> Option<&mut dyn SpiPart> {
         Some(self)
-    }
-}
-
-impl I2cPart for Model {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        // Pairs of register and value; a register alone is read from next.
-        for pair in bytes.chunks(2) {
-            match *pair {
-                [register, value] => self.write_register(register, value),
-                [register] => self.pointer = register,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        if now() < self.awake {
-            return Err(Nack);
-        }
-        buffer.fill_with(|| self.read_register());
-        Ok(())
-    }
-}
-
-impl SpiPart for Model {
-    fn select(&mut self) {
-        self.spi = SpiState::Start;
-    }
-
-    fn exchange(&mut self, byte: u8) -> u8 {
-        // Nothing drives the line while the part takes a byte.
-        const IDLE: u8 = 0xFF;
-        if now() < self.awake {
-            return IDLE;
-        }
-        match self.spi {
-            SpiState::Start if byte & 0x80 != 0 => {
-                self.pointer = byte & 0x7F;
-                self.spi = SpiState::Dummy;
-            }
-            SpiState::Start | SpiState::Write(None) => self.spi = SpiState::Write(Some(byte & 0x7F)),
-            SpiState::Dummy => self.spi = SpiState::Read,
-            SpiState::Read => return self.read_register(),
-            SpiState::Write(Some(register)) => {
-                self.write_register(register, byte);
-                self.spi = SpiState::Write(None);
-            }
-        }
-        IDLE
     }
 }
 

@@ -1,23 +1,10 @@
-use super::sim::Model;
 use super::*;
-use crate::sim::{I2cBus, I2cPart, Nack, SharedPart};
+use crate::ina::tests::{PLACE, close, simulated};
+use crate::sim::{I2cPart, Nack, SharedPart};
 use crate::tests::rig::{Rig, sample};
-
-const PLACE: Attachment = Attachment::I2c { addresses: &[0x40] };
 
 fn options(text: &str) -> Options {
     serde_yaml::from_str(text).unwrap()
-}
-
-fn simulated(options: &Options) -> (I2cBus, Rig, SharedPart) {
-    let part = SharedPart::new(options.simulate().unwrap());
-    let rig = Rig::new(PLACE, Some(part.clone()));
-    let Rig::I2c(bus, _) = &rig else { unreachable!() };
-    (bus.clone(), rig, part)
-}
-
-fn close(found: &[f64], expected: [f64; 3]) -> bool {
-    found.len() == 3 && found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9)
 }
 
 /// "Configure/Measure/Calculate Example", table 1: 10 A through 2 mΩ at 12 V, with a step of 1 mA.
@@ -52,21 +39,6 @@ fn example_of_the_datasheet() {
     assert_eq!(calibration(1e-3, 0.002), f64::from(0xA00));
     assert_eq!(calibration(SHUNT_STEP / 0.002, 0.002), f64::from(SHUNT_AS_CURRENT));
     assert_eq!(options.config(0b111), 0x4127);
-}
-
-/// The same circuit through the driver, whose steps are finer or coarser than the example's.
-#[test]
-fn circuit_of_the_datasheet() {
-    let options = options("{ shunt: 0.002, averages: 1 }");
-    let (_, rig, part) = simulated(&options);
-    part.stimulate("voltage", 11.98);
-    part.stimulate("current", 10.0);
-    let mut sensor = options.open(rig.wire()).unwrap();
-    let found = sample(&options, &mut *sensor).unwrap();
-    assert!(close(&found, [11.98, 10.0, 119.8]), "{found:?}");
-    part.stimulate("current", -10.0);
-    let found = sample(&options, &mut *sensor).unwrap();
-    assert!(close(&found, [11.98, -10.0, -119.8]), "{found:?}");
 }
 
 /// What a measurement looks like on the bus.
@@ -145,102 +117,5 @@ fn parts_are_known_by_their_identity() {
     ] {
         let fault = open(identity).unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));
-    }
-}
-
-#[test]
-fn what_is_beyond_the_range_is_a_fault() {
-    for (text, channel, value, expected) in [
-        ("{}", "current", 0.82, "current: 81.92 mV or beyond at the shunt, the end of the range"),
-        ("{ shunt: 0.01 }", "current", -8.2, "current: 81.92 mV or beyond at the shunt, the end of the range"),
-        ("{}", "voltage", 37.0, "voltage: a voltage in V of 37.00 is outside of what the part can measure, 0 to 36"),
-    ] {
-        let options = options(text);
-        let (_, rig, part) = simulated(&options);
-        part.stimulate(channel, value);
-        let fault = sample(&options, &mut *options.open(rig.wire()).unwrap()).unwrap_err();
-        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Corrupt, expected));
-    }
-}
-
-#[test]
-fn each_number_of_averages_is_waited_for() {
-    for averages in Averages::ALL {
-        let options = Options { averages: *averages, ..Options::default() };
-        let (_, rig, part) = simulated(&options);
-        let mut sensor = options.open(rig.wire()).unwrap();
-        for volts in [5.0, 12.5] {
-            part.stimulate("voltage", volts);
-            part.stimulate("current", 0.5);
-            let found = sample(&options, &mut *sensor).unwrap();
-            assert!(close(&found, [volts, 0.5, volts / 2.0]), "{averages:?}: {found:?}");
-        }
-    }
-}
-
-type Change = fn(u16) -> u16;
-
-/// A part behind a wire that changes what is read of one register, once it is set up.
-struct Changed {
-    model: Model,
-    pointer: u8,
-    calibrated: bool,
-    register: u8,
-    change: Change,
-}
-
-impl Part for Changed {
-    fn stimulate(&mut self, channel: &str, value: f64) -> bool {
-        self.model.stimulate(channel, value)
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Changed {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.pointer = bytes[0];
-        self.calibrated |= bytes[0] == CALIBRATION;
-        I2cPart::write(&mut self.model, bytes)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        I2cPart::read(&mut self.model, buffer)?;
-        if let ([high, low], true, true) = (&mut *buffer, self.calibrated, self.pointer == self.register) {
-            [*high, *low] = (self.change)(u16::from_be_bytes([*high, *low])).to_be_bytes();
-        }
-        Ok(())
-    }
-}
-
-#[test]
-fn what_is_no_measurement_is_a_fault() {
-    let cases: [(u8, Change, FaultKind, &str); 3] = [
-        (FLAGS, |flags| flags & !READY, FaultKind::NotReady, "the measurement takes more than twice its time"),
-        (FLAGS, |flags| flags | OVERFLOW, FaultKind::Corrupt, "the part's arithmetic overflowed (flag OVF)"),
-        // The part lost its power while it measured: its own settings again, and no calibration.
-        (CONFIG, |_| 0x4127, FaultKind::Corrupt, "the configuration register holds 0x4127 after 0x4323 was written"),
-    ];
-    for (register, change, kind, expected) in cases {
-        let options = Options::default();
-        let model = Model::new(options.shunt);
-        let part = Changed { model, pointer: 0, calibrated: false, register, change };
-        let rig = Rig::new(PLACE, Some(SharedPart::new(Box::new(part))));
-        let fault = sample(&options, &mut *options.open(rig.wire()).unwrap()).unwrap_err();
-        assert_eq!((fault.kind, fault.message.as_str()), (kind, expected));
-    }
-}
-
-#[test]
-fn wrong_options_are_refused() {
-    for (text, expected) in [
-        ("{ averages: 2 }", "expected one of 1, 4, 16, 64, 128, 256, 512, 1024"),
-        ("{ shunt: 0 }", "expected a number from 0.0001 to 100.0"),
-        ("{ shunts: 1 }", "unknown field `shunts`"),
-    ] {
-        let message = serde_yaml::from_str::<Options>(text).unwrap_err().to_string();
-        assert!(message.contains(expected), "{text}: {message}");
     }
 }

@@ -1,7 +1,7 @@
 //! Model of the SCD4x: idle and measuring, a result every five seconds, checksums, refusals.
 
 use super::{DATA_READY, READ_MEASUREMENT, SERIAL, START, STOP};
-use crate::sensirion::with_checksum;
+use crate::sensirion::answer;
 use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
@@ -109,9 +109,7 @@ impl I2cPart for Model {
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
         self.settle();
         let (_, words) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
-        let bytes = words.into_iter().flat_map(with_checksum);
-        // Whoever reads on reads ones.
-        buffer.iter_mut().zip(bytes.chain(std::iter::repeat(0xFF))).for_each(|(to, from)| *to = from);
+        answer(words, buffer);
         Ok(())
     }
 }

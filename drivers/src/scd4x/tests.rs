@@ -1,8 +1,8 @@
 use super::sim::Model;
 use super::*;
 use crate::sensirion::with_checksum;
-use crate::sim::{I2cFaults, I2cPart, Nack, SharedPart};
-use crate::tests::rig::{Rig, sample};
+use crate::sim::{I2cFaults, SharedPart};
+use crate::tests::rig::{Recording, Rig, sample};
 
 const PLACE: Attachment = Attachment::I2c { addresses: &[0x62] };
 const OPTIONS: Options = Options {};
@@ -23,42 +23,17 @@ fn checksums_of_the_datasheet() {
     }
 }
 
-/// Answers each command with what was recorded for it.
-struct Recording(Vec<(u16, Vec<u8>)>, Option<Vec<u8>>);
-
-impl Part for Recording {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Recording {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.1 = self.0.iter().find(|(command, _)| bytes == command.to_be_bytes()).map(|(_, answer)| answer.clone());
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        buffer.copy_from_slice(&self.1.take().ok_or(Nack)?);
-        Ok(())
-    }
-}
-
 /// The examples of the datasheet: 500 ppm, 25 °C, 37 %.
-fn examples() -> Vec<(u16, Vec<u8>)> {
-    vec![
-        (SERIAL, vec![0xF8, 0x96, 0x31, 0x9F, 0x07, 0xC2, 0x3B, 0xBE, 0x89]),
-        (DATA_READY, vec![0x80, 0x06, 0x04]),
-        (READ_MEASUREMENT, vec![0x01, 0xF4, 0x33, 0x66, 0x67, 0xA2, 0x5E, 0xB9, 0x3C]),
-    ]
+fn examples() -> Recording {
+    Recording::new(&[
+        (&SERIAL.to_be_bytes(), &[0xF8, 0x96, 0x31, 0x9F, 0x07, 0xC2, 0x3B, 0xBE, 0x89]),
+        (&DATA_READY.to_be_bytes(), &[0x80, 0x06, 0x04]),
+        (&READ_MEASUREMENT.to_be_bytes(), &[0x01, 0xF4, 0x33, 0x66, 0x67, 0xA2, 0x5E, 0xB9, 0x3C]),
+    ])
 }
 
-fn recorded(answers: Vec<(u16, Vec<u8>)>) -> Rig {
-    Rig::new(PLACE, Some(SharedPart::new(Box::new(Recording(answers, None)))))
+fn recorded(part: Recording) -> Rig {
+    Rig::new(PLACE, Some(SharedPart::new(Box::new(part))))
 }
 
 #[test]
@@ -143,10 +118,10 @@ fn what_is_no_measurement_is_a_fault() {
         ),
         (None, FaultKind::NotReady, "reading the measurement: no acknowledge"),
     ] {
-        let mut answers = examples();
-        answers.pop();
-        answers.extend(answer.map(|answer| (READ_MEASUREMENT, answer)));
-        let mut sensor = OPTIONS.open(recorded(answers).wire()).unwrap();
+        let mut part = examples();
+        part.answers.pop();
+        part.answers.extend(answer.map(|answer| (READ_MEASUREMENT.to_be_bytes().to_vec(), answer)));
+        let mut sensor = OPTIONS.open(recorded(part).wire()).unwrap();
         let fault = sample(&OPTIONS, &mut *sensor).unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (kind, expected));
     }

@@ -1,7 +1,7 @@
 //! Model of the SGP40: commands, their times, checksums in both directions, and a hot plate.
 
 use super::{HEATER_OFF, MEASURE_RAW, MEASURE_TEST, SERIAL, TEST_PASSED};
-use crate::sensirion::with_checksum;
+use crate::sensirion::{answer, with_checksum};
 use crate::sim::clock::now;
 use crate::sim::{I2cPart, Nack, Part};
 use std::time::{Duration, Instant};
@@ -91,9 +91,7 @@ impl I2cPart for Model {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
         let (_, words) = self.answer.take_if(|(ready, _)| now() >= *ready).ok_or(Nack)?;
-        let bytes = words.into_iter().flat_map(with_checksum);
-        // Whoever reads on reads ones.
-        buffer.iter_mut().zip(bytes.chain(std::iter::repeat(0xFF))).for_each(|(to, from)| *to = from);
+        answer(words, buffer);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 use super::sim::Model;
 use super::*;
+use crate::fault::FaultKind;
 use crate::sim::{I2cFaults, I2cPart, Nack, SharedPart};
 use crate::tests::rig::{Rig, sample};
 use std::sync::{Mutex, PoisonError};

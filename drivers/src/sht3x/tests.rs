@@ -1,8 +1,9 @@
 use super::sim::Model;
 use super::*;
+use crate::fault::FaultKind;
 use crate::sensirion::with_checksum;
-use crate::sim::{I2cPart, Nack, SharedPart};
-use crate::tests::rig::{Rig, sample};
+use crate::sim::SharedPart;
+use crate::tests::rig::{Recording, Rig, sample};
 use embedded_hal::i2c::I2c;
 
 const PLACE: Attachment = Attachment::I2c { addresses: &[0x44] };
@@ -16,37 +17,12 @@ fn sampled(rig: &Rig) -> Result<Vec<f64>, Fault> {
     sample(&options, &mut *options.open(rig.wire())?)
 }
 
-/// Answers each command with what was recorded for it.
-struct Recording(Vec<([u8; 2], Vec<u8>)>, Option<Vec<u8>>);
-
-impl Part for Recording {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Recording {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.1 = self.0.iter().find(|(command, _)| bytes == command).map(|(_, answer)| answer.clone());
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        buffer.copy_from_slice(&self.1.take().ok_or(Nack)?);
-        Ok(())
-    }
-}
-
 /// What a real SHT31 answered to a measurement, recorded by the senlib project (shtx), which reads it as 22.15 °C and
 /// 42.92 %; and the status after a reset, table 18.
 fn recorded() -> Recording {
-    let status = vec![0x80, 0x10, 0xE1];
-    let measured = vec![98, 60, 181, 109, 223, 190];
-    Recording(vec![(READ_STATUS, status), ([0x24, 0x00], measured)], None)
+    let status = [0x80, 0x10, 0xE1];
+    let measured = [98, 60, 181, 109, 223, 190];
+    Recording::new(&[(&READ_STATUS, &status), (&[0x24, 0x00], &measured)])
 }
 
 #[test]
@@ -126,14 +102,14 @@ fn what_says_nothing_of_its_reset_is_no_sht3x() {
     // No reset, the heater on, the reset refused.
     for status in [[0x80, 0x00], [0xA0, 0x10], [0x80, 0x12]] {
         let mut part = recorded();
-        part.0[0].1 = with_checksum(u16::from_be_bytes(status)).to_vec();
+        part.answers[0].1 = with_checksum(u16::from_be_bytes(status)).to_vec();
         let fault = sampled(&rig(part)).unwrap_err();
         assert_eq!(fault.kind, FaultKind::WrongChip);
         let word = u16::from_be_bytes(status);
         assert_eq!(fault.message, format!("not an SHT3x: the status after a reset is {word:#06x}"));
     }
     let mut part = recorded();
-    part.0[0].1 = vec![0x80, 0x10, 0xE0];
+    part.answers[0].1 = vec![0x80, 0x10, 0xE0];
     let fault = sampled(&rig(part)).unwrap_err();
     let expected = "not an SHT3x: reading the status: the checksum is 0xe0, expected 0xe1";
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));
@@ -143,7 +119,7 @@ fn what_says_nothing_of_its_reset_is_no_sht3x() {
 fn wrong_checksums_are_never_a_reading() {
     for index in 0..6 {
         let mut part = recorded();
-        part.0[1].1[index] ^= 0x10;
+        part.answers[1].1[index] ^= 0x10;
         let fault = sampled(&rig(part)).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Corrupt, "byte {index}");
         assert!(fault.message.starts_with("reading the measurement: the checksum is "), "{fault}");
@@ -163,7 +139,7 @@ fn what_it_cannot_measure_is_a_fault() {
 #[test]
 fn a_part_that_needs_longer_is_not_ready() {
     let mut slow = recorded();
-    slow.0.pop();
+    slow.answers.pop();
     assert_eq!(sampled(&rig(slow)).unwrap_err().kind, FaultKind::NotReady);
 }
 

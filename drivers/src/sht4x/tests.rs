@@ -1,8 +1,10 @@
 use super::sim::Model;
 use super::*;
+use crate::fault::FaultKind;
 use crate::port::I2cPort;
 use crate::sensirion::with_checksum;
-use crate::sim::{I2cBus, I2cFaults, I2cPart, Nack, SharedPart};
+use crate::sim::{I2cBus, I2cFaults, SharedPart};
+use crate::tests::rig::Recording;
 
 const ADDRESS: u8 = 0x44;
 
@@ -22,36 +24,11 @@ fn sample(sensor: &mut dyn Sensor) -> Result<Vec<f64>, Fault> {
     Ok(out.values().iter().map(|value| value.as_ref().and_then(crate::Value::number).unwrap()).collect())
 }
 
-/// Answers each command with what was recorded for it.
-struct Recording(Vec<(u8, [u8; 6])>, Option<[u8; 6]>);
-
-impl Part for Recording {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Recording {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.1 = self.0.iter().find(|(command, _)| bytes == [*command]).map(|(_, answer)| *answer);
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        buffer.copy_from_slice(&self.1.take().ok_or(Nack)?);
-        Ok(())
-    }
-}
-
 /// What a real SHT40 answered to 0x89 and 0xFD, recorded by the periph project (periph/devices, sht4x).
 fn recorded() -> Recording {
     let serial = [0x0D, 0x20, 0x47, 0x61, 0x01, 0x11];
     let measured = [0x66, 0xF4, 0xC8, 0x4C, 0x9B, 0x6F];
-    Recording(vec![(READ_SERIAL, serial), (0xFD, measured)], None)
+    Recording::new(&[(&[READ_SERIAL], &serial), (&[0xFD], &measured)])
 }
 
 #[test]
@@ -141,7 +118,7 @@ fn gone_and_back() {
 #[test]
 fn a_part_that_needs_longer_is_not_ready() {
     let mut slow = recorded();
-    slow.0.pop();
+    slow.answers.pop();
     let (bus, _) = bus_with(slow);
     assert_eq!(sample(&mut *open(&bus).unwrap()).unwrap_err().kind, FaultKind::NotReady);
 }

@@ -1,7 +1,7 @@
 //! A part on a simulated bus, whatever the bus.
 
 use crate::port::{I2cPort, InputPort, OutputPort, SpiPort, Wire};
-use crate::sim::{I2cBus, Line, Machine, Part, SharedPart, SpiPart, SpiSlot, connect};
+use crate::sim::{I2cBus, I2cPart, Line, Machine, Nack, Part, SharedPart, SpiPart, SpiSlot, connect};
 use crate::{Attachment, DRIVERS, Driver, Fault, Sample, Sensor, SensorSpec, Spec};
 use std::sync::Arc;
 
@@ -92,6 +92,42 @@ pub fn sample(spec: &dyn SensorSpec, sensor: &mut dyn Sensor) -> Result<Vec<f64>
         number
     });
     Ok(numbers.collect())
+}
+
+/// A part on I2C that answers each command with what was recorded for it, once.
+pub struct Recording {
+    /// The commands, and the answer to each.
+    pub answers: Vec<(Vec<u8>, Vec<u8>)>,
+    next: Option<Vec<u8>>,
+}
+
+impl Recording {
+    pub fn new(answers: &[(&[u8], &[u8])]) -> Self {
+        let answers = answers.iter().map(|(command, answer)| (command.to_vec(), answer.to_vec())).collect();
+        Self { answers, next: None }
+    }
+}
+
+impl Part for Recording {
+    fn stimulate(&mut self, _: &str, _: f64) -> bool {
+        false
+    }
+
+    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
+        Some(self)
+    }
+}
+
+impl I2cPart for Recording {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
+        self.next = self.answers.iter().find(|(command, _)| bytes == command).map(|(_, answer)| answer.clone());
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
+        buffer.copy_from_slice(&self.next.take().ok_or(Nack)?);
+        Ok(())
+    }
 }
 
 /// A part on SPI whose output is stuck at these bits.
