@@ -52,14 +52,16 @@ where
             Level::TRACE => (7, "TRACE", "35"),
         };
         if self.journal {
-            write!(out, "<{priority}>")?;
+            // Each line is an entry of its own there, with a level of its own.
+            let mut message = String::new();
+            context.format_fields(Writer::new(&mut message), event)?;
+            return message.lines().try_for_each(|line| writeln!(out, "<{priority}>{line}"));
+        }
+        let time = crate::time::rfc3339(std::time::SystemTime::now());
+        if self.color {
+            write!(out, "\x1b[2m{time}\x1b[0m \x1b[{color}m{name:<5}\x1b[0m ")?;
         } else {
-            let time = crate::time::rfc3339(std::time::SystemTime::now());
-            if self.color {
-                write!(out, "\x1b[2m{time}\x1b[0m \x1b[{color}m{name:<5}\x1b[0m ")?;
-            } else {
-                write!(out, "{time} {name:<5} ")?;
-            }
+            write!(out, "{time} {name:<5} ")?;
         }
         context.format_fields(out.by_ref(), event)?;
         writeln!(out)
