@@ -43,11 +43,11 @@ fn the_journal_gets_its_levels() {
     // What is wrong with a file is more than a line.
     program.write(&text.replacen("driver:", "drivr:", 1));
     program.signal(libc::SIGHUP);
-    program.logs("unknown key `drivr`");
+    program.logs("missing key `driver`");
     program.signal(libc::SIGTERM);
     assert!(program.exit().success());
     let log = program.log();
-    assert!(log.lines().any(|line| line.starts_with("<3>") && line.contains("unknown key `drivr`")), "{log}");
+    assert!(log.lines().any(|line| line.starts_with("<3>") && line.contains("missing key `driver`")), "{log}");
     assert!(log.lines().any(|line| line == "<6>a: 2 sensors, 3 actuators"), "{log}");
     assert!(log.lines().any(|line| line.starts_with("<4>no connection to the broker: ")), "{log}");
     assert!(log.lines().all(|line| line.starts_with('<')), "{log}");
