@@ -25,7 +25,8 @@ fn no_core() {
 }
 
 /// glibc gives threads that allocate at the same moment arenas of their own, 8 for each processor, none of which gives back what
-/// it once had. Our many threads wait for hardware, and hardly ever meet there: two do, and memory stays flat.
+/// it once had. Our many threads wait for hardware, and hardly ever meet there: two do. (What it keeps for each thread besides
+/// can only be turned off from outside, as the unit does.)
 fn few_arenas() {
     #[cfg(target_env = "gnu")]
     // SAFETY: there is no other thread yet. It cannot fail: 2 is a number of arenas.
