@@ -3,7 +3,7 @@
 use crate::acting::gate::Rules;
 use crate::config::{ActuatorConfig, At, Board, Config, Initial, LineName, SensorConfig, Source, Store};
 use crate::mqtt::Settings;
-use halyard_drivers::{ActuatorSpec, Value, sht4x};
+use halyard_drivers::{ActuatorSpec, Control, Value, sht4x};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,18 +47,23 @@ pub fn actuator(id: &str, spec: Arc<dyn ActuatorSpec>) -> ActuatorConfig {
         driver: &sht4x::DRIVER,
         at: At::Line(LineName::Name(id.into())),
         initial: Initial::Keep,
-        rules: Rules {
-            control: spec.control(),
-            safe: Value::Switch(false),
-            safe_after: None,
-            max_on: None,
-            min_off: None,
-            interlock: Vec::new(),
-            dead_time: Duration::ZERO,
-            heartbeat: None,
-            rate: None,
-        },
+        rules: rules(spec.control()),
         spec,
         fingerprint: Default::default(),
+    }
+}
+
+/// Of an actuator that may be on at any time, for as long as it likes.
+pub fn rules(control: Control) -> Rules {
+    Rules {
+        control,
+        safe: Value::Switch(false),
+        safe_after: None,
+        max_on: None,
+        min_off: None,
+        interlock: Vec::new(),
+        dead_time: Duration::ZERO,
+        heartbeat: None,
+        rate: None,
     }
 }

@@ -11,17 +11,7 @@ use std::time::Duration;
 const OFF: Value = Value::Switch(false);
 
 fn rules() -> Rules {
-    Rules {
-        control: Control::Switch,
-        safe: OFF,
-        safe_after: None,
-        max_on: None,
-        min_off: None,
-        interlock: Vec::new(),
-        dead_time: Duration::ZERO,
-        heartbeat: None,
-        rate: None,
-    }
+    crate::testing::rules(Control::Switch)
 }
 
 /// A gate with its outputs: carries writes out at once, keeps answers and edges.
