@@ -1,11 +1,12 @@
-//! Tells the linker which calls of the bundled MQTT library go through `src/mqtt/paho_fix.rs`, `paho_why.rs` and `paho_tls.rs`, and
-//! to write the addresses that the system has to fill in as short as it can read them.
+//! Tells the linker which calls of the bundled MQTT library go through `src/mqtt/paho_fix.rs`, `paho_tls.rs`, `paho_wake.rs` and
+//! `paho_why.rs`, and to write the addresses that the system has to fill in as short as it can read them.
 
 fn main() {
     // Covers the binaries, tests, benches and examples of this package. GNU ld, gold, lld and mold know the option.
     println!("cargo:rustc-link-arg=-Wl,--wrap=MQTTPacket_send_publish");
     println!("cargo:rustc-link-arg=-Wl,--wrap=MQTTProtocol_handlePublishes");
     println!("cargo:rustc-link-arg=-Wl,--wrap=Socket_new");
+    println!("cargo:rustc-link-arg=-Wl,--wrap=Thread_signal_evt");
     if std::env::var_os("CARGO_FEATURE_TLS").is_some() {
         println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_connect");
         println!("cargo:rustc-link-arg=-Wl,--wrap=SSLSocket_setSocketForSSL");

@@ -212,7 +212,7 @@ impl Connection {
                 return Task::Publish;
             }
             let until = [told_at, self.stop, connect_at, look_back, held_until].into_iter().flatten().min();
-            state = shared.wait(state, until);
+            state = shared.wait(state, until, self.stop.is_some());
         }
     }
 

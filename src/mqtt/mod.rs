@@ -23,7 +23,7 @@
 //! | `connection/back` | from a later broker of the list to an earlier one |
 //! | `broker`, `grants` | one of the brokers; what it allows |
 //! | `options`, `reasons` | settings for the library; its errors for people |
-//! | `paho_fix`, `paho_tls`, `paho_why` | what the library does not do by itself |
+//! | `paho_fix`, `paho_tls`, `paho_wake`, `paho_why` | what the library does not do by itself |
 
 mod broker;
 mod client;
@@ -36,6 +36,7 @@ mod outbox;
 pub mod paho_fix;
 #[cfg(feature = "tls")]
 mod paho_tls;
+mod paho_wake;
 mod paho_why;
 mod publisher;
 mod queue;

@@ -27,7 +27,8 @@ pub struct Outbox {
 pub struct OutboxStatus {
     /// Messages and states that wait, here and in the store.
     pub depth: usize,
-    /// Messages and states that are on their way and not acknowledged yet.
+    /// Messages and states that are on their way and not acknowledged yet. An acknowledgement for which nothing waits counts
+    /// within a second.
     pub in_flight: usize,
     /// Acknowledged since the start.
     pub delivered: u64,

@@ -2,7 +2,8 @@
 
 use super::grants::Grants;
 use super::message::Outgoing;
-use super::shared::{Shared, Signal};
+use super::paho_wake;
+use super::shared::{Heard, Shared, Signal};
 use paho_mqtt::{AsyncClient, Message, MessageBuilder, Properties, PropertyCode, QoS};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ impl Publisher {
         self.client = None;
     }
 
-    /// Publishes what is next in the queue, if anything can go now. The thread of the connection follows it,
-    /// and is woken only when the broker has acknowledged it: until then there is nothing to do.
+    /// Publishes what is next in the queue, if anything can go now. The thread of the connection follows it, but is not woken
+    /// for it: until the broker has acknowledged it there is nothing to do, and then often nothing but to forget it.
     pub(super) fn publish(&mut self, shared: &Arc<Shared>) {
         let Some(client) = &self.client else { return };
         let mut state = shared.lock();
@@ -46,15 +47,16 @@ impl Publisher {
             return warn!("the broker takes {packet} bytes at most: {length} for {} are not sent", message.topic);
         }
         drop(state);
-        match client.try_publish(to_library(message)) {
+        let message = to_library(message);
+        match paho_wake::after(|| client.try_publish(message)) {
             Ok(mut token) => {
                 let operation = shared.new_operation();
-                let waker = shared.waker(operation);
+                let waker = shared.waker(operation, Heard::InTime);
                 let end = match Pin::new(&mut token).poll(&mut Context::from_waker(&waker)) {
                     Poll::Ready(result) => Some(result),
                     Poll::Pending => None,
                 };
-                let tell = if end.is_some() { Shared::signal } else { Shared::note };
+                let tell = if end.is_some() { Shared::signal } else { Shared::signal_in_time };
                 tell(shared, Signal::Published { connection: self.connection, number, operation, token, end });
             }
             Err(error) => {

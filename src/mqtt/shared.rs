@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// The thread of the connection asks for something to do at least this often.
 const ROUND: Duration = Duration::from_secs(1);
+/// It is woken for this many signals, even if none of them is for now.
+const MANY: usize = 64;
 
 /// What the outbox, the library's callbacks and the thread of the connection share.
 pub(super) struct Shared {
@@ -30,6 +32,8 @@ pub(super) struct State {
     pub(super) signals: VecDeque<Signal>,
     /// Whether the thread of the connection waits, and nobody has woken it yet.
     waiting: bool,
+    /// Whether it waits for the end of all that is on its way.
+    ending: bool,
     /// Nothing is published before.
     pub(super) held_until: Option<Instant>,
     /// What is wrong with a broker that lets us in.
@@ -119,6 +123,7 @@ impl Shared {
             shelf,
             signals: VecDeque::new(),
             waiting: false,
+            ending: false,
             held_until: None,
             doubt: None,
             round: Instant::now(),
@@ -147,14 +152,20 @@ impl Shared {
         self.operations.fetch_add(1, Relaxed) + 1
     }
 
-    /// Wakes the thread of the connection when that operation is complete.
-    pub(super) fn waker(self: &Arc<Self>, operation: u64) -> Waker {
-        Waker::from(Arc::new(Completion { operation, shared: Arc::clone(self) }))
+    /// Tells the thread of the connection when that operation is complete.
+    pub(super) fn waker(self: &Arc<Self>, operation: u64, heard: Heard) -> Waker {
+        Waker::from(Arc::new(Completion { operation, heard, shared: Arc::clone(self) }))
     }
 
-    /// A signal that is for later: whoever is told is not woken for it.
-    pub(super) fn note(&self, signal: Signal) {
-        self.lock().signals.push_back(signal);
+    /// A signal that changes nothing unless something waits to be sent: else the thread of the connection hears it with the
+    /// next one, or in its next round. On a small machine each time that it wakes takes the place of whatever is done for a
+    /// command then.
+    pub(super) fn signal_in_time(&self, signal: Signal) {
+        let mut state = self.lock();
+        state.signals.push_back(signal);
+        if state.ending || state.queue.depth() > 0 || state.signals.len() >= MANY {
+            self.wake(state);
+        }
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -176,28 +187,41 @@ impl Shared {
         }
     }
 
-    /// Waits for a change, until then at most, and not for longer than a round.
+    /// Waits for a change, until then at most, and not for longer than a round. `ending`: for all that is on its way.
     pub(super) fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         until: Option<Instant>,
+        ending: bool,
     ) -> MutexGuard<'a, State> {
         let limit = until.map_or(ROUND, |until| until.saturating_duration_since(Instant::now()).min(ROUND));
-        state.waiting = true;
+        (state.waiting, state.ending) = (true, ending);
         let mut state = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0;
         state.waiting = false;
         state
     }
 }
 
+/// How soon the end of an operation is heard of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    AtOnce,
+    InTime,
+}
+
 /// Signals that an operation is complete. The library wakes it on a thread of its own, with its global lock held.
 struct Completion {
     operation: u64,
+    heard: Heard,
     shared: Arc<Shared>,
 }
 
 impl Wake for Completion {
     fn wake(self: Arc<Self>) {
-        self.shared.signal(Signal::Complete(self.operation));
+        let signal = Signal::Complete(self.operation);
+        match self.heard {
+            Heard::AtOnce => self.shared.signal(signal),
+            Heard::InTime => self.shared.signal_in_time(signal),
+        }
     }
 }

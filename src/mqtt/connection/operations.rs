@@ -3,7 +3,7 @@
 use super::{Connection, Phase};
 use crate::mqtt::grants::Grants;
 use crate::mqtt::reasons;
-use crate::mqtt::shared::Shared;
+use crate::mqtt::shared::{Heard, Shared};
 use paho_mqtt::{DeliveryToken, QoS, ReasonCode, Token};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -46,7 +46,9 @@ impl Connection {
 
     /// Ends the operation if it is complete, and else asks for a signal when it will be.
     pub(super) fn follow(&mut self, number: u64, mut operation: Operation) {
-        let waker = self.shared.waker(number);
+        // What the broker was greeted with makes the connection; what else it has acknowledged is only to be forgotten.
+        let heard = if matches!(operation, Operation::Publish(..)) { Heard::InTime } else { Heard::AtOnce };
+        let waker = self.shared.waker(number, heard);
         let mut context = Context::from_waker(&waker);
         let poll = match &mut operation {
             Operation::Publish(_, token) | Operation::Greeting(token) => {
