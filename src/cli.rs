@@ -186,7 +186,7 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             // A problem in a file begins with the file's name, as editors know it.
             let own = if failure.code == code::CONFIGURATION { "" } else { "halyard: " };
-            eprintln!("{own}{}", failure.message);
+            eprintln!("{}", log::error(&format!("{own}{}", failure.message)).trim_end());
             ExitCode::from(failure.code)
         }
     }

@@ -5,7 +5,7 @@ use crate::acting::command::Reason;
 use crate::bus::Loads;
 use crate::config::Store;
 use crate::health::{self, APPLIED, Health, UNREAD};
-use crate::mqtt::{Outbox, Outgoing, Topics};
+use crate::mqtt::{Given, Outbox, Outgoing, Topics};
 use crate::problem::Problem;
 use bytes::Bytes;
 use halyard_drivers::{Fault, Value};
@@ -97,25 +97,15 @@ impl Reporter {
         }
     }
 
-    /// A new state.
-    pub fn state(&self, id: &str, state: Map<String, Json>) {
-        self.give_state(id, state, Outbox::state);
-    }
-
-    /// The same on a worker: see [`Outbox::send_now`].
-    pub fn state_now(&self, id: &str, state: Map<String, Json>) {
-        self.give_state(id, state, Outbox::state_for_now);
-        self.outbox.publish_now();
-    }
-
-    fn give_state(&self, id: &str, state: Map<String, Json>, give: fn(&Outbox, &str, Bytes, Store)) {
+    /// A new state, if the entity is still there.
+    pub fn state(&self, id: &str, state: Map<String, Json>) -> Option<Given<'_>> {
         let state = Json::Object(state);
         let payload = Bytes::from(state.to_string());
         let mut entities = self.lock();
-        let Some(entity) = entities.get_mut(id) else { return };
+        let entity = entities.get_mut(id)?;
         entity.health.state = Some(state);
         // Below the lock, so that states of one entity keep their order.
-        give(&self.outbox, &self.topics.state(id), payload, entity.store);
+        Some(self.outbox.state(&self.topics.state(id), payload, entity.store))
     }
 
     /// Something that happened, with the state in which it did: told once, and not kept.
@@ -225,13 +215,9 @@ impl Reporter {
     }
 
     /// A message that is not a state.
-    pub fn send(&self, topic: String, payload: &Json, correlation: Option<Bytes>) {
-        self.outbox.send(message(topic, payload, correlation));
-    }
-
-    /// The same on a worker: see [`Outbox::send_now`].
-    pub fn send_now(&self, topic: String, payload: &Json, correlation: Option<Bytes>) {
-        self.outbox.send_now(message(topic, payload, correlation));
+    pub fn send(&self, topic: String, payload: &Json, correlation: Option<Bytes>) -> Given<'_> {
+        let payload = Bytes::from(payload.to_string());
+        self.outbox.send(Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation })
     }
 
     /// Publishes `B/A/agent`.
@@ -262,9 +248,4 @@ impl Reporter {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entity>> {
         self.entities.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn message(topic: String, payload: &Json, correlation: Option<Bytes>) -> Outgoing {
-    let payload = Bytes::from(payload.to_string());
-    Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation }
 }

@@ -49,8 +49,6 @@ fn storm(protocol: Protocol, version: u8, messages: u32, kills: u32) {
                 let due = start + Duration::from_secs(1) * number / PER_SECOND;
                 // The pace of the load, not a wait for anything.
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                // Results leave on the threads of workers, and all else on that of the connection.
-                let send = if number % 2 == 0 { Outbox::send } else { Outbox::send_now };
                 let message = Outgoing {
                     topic: format!("storm/{}", number % 7),
                     payload: Bytes::from(format!("{number:06} {}", "x".repeat((number % 300) as usize))),
@@ -59,7 +57,11 @@ fn storm(protocol: Protocol, version: u8, messages: u32, kills: u32) {
                     expiry: None,
                     correlation: None,
                 };
-                send(&outbox, message);
+                // Results leave on the threads of workers, and all else on that of the connection.
+                let given = outbox.send(message);
+                if number % 2 == 1 {
+                    given.now();
+                }
             }
             over.store(true, SeqCst);
         });

@@ -11,7 +11,7 @@ pub mod stamp;
 
 use crate::bus::Bus;
 use crate::config::{ActuatorConfig, Store};
-use crate::mqtt::Incoming;
+use crate::mqtt::{Given, Incoming};
 use crate::reporter::Reporter;
 use crate::sensing::{json_of, title};
 use crate::time::rfc3339;
@@ -163,6 +163,15 @@ enum Place {
     Elsewhere,
 }
 
+impl Place {
+    fn publish(self, given: Given<'_>) {
+        match self {
+            Self::Worker => given.now(),
+            Self::Elsewhere => drop(given),
+        }
+    }
+}
+
 /// What the handles, the workers and the timer share.
 struct Shared {
     body: Mutex<Body>,
@@ -260,8 +269,9 @@ impl Shared {
         } else {
             debug!("{actuator}: {value} by {}", by.name());
         }
-        let give = if place == Place::Worker { Reporter::state_now } else { Reporter::state };
-        give(&self.reporter, &actuator, state);
+        if let Some(given) = self.reporter.state(&actuator, state) {
+            place.publish(given);
+        }
     }
 
     /// Sends the result of a command.
@@ -278,10 +288,9 @@ impl Shared {
             result.insert("message".into(), json!(message));
         }
         let result = result.into();
-        let send = if place == Place::Worker { Reporter::send_now } else { Reporter::send };
-        send(&self.reporter, self.reporter.topics().result(actuator), &result, None);
+        place.publish(self.reporter.send(self.reporter.topics().result(actuator), &result, None));
         if let Some((topic, correlation)) = route {
-            send(&self.reporter, topic, &result, correlation);
+            place.publish(self.reporter.send(topic, &result, correlation));
         }
     }
 }

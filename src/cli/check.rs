@@ -7,6 +7,7 @@
 //! wrong.yaml:7:5: unknown key `adress`; did you mean `address`?
 //! ```
 
+use super::log;
 use crate::config::{self, Config, Position, Report};
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub fn run(path: &Path, json: bool, out: &mut dyn Write, err: &mut dyn Write) ->
     match result {
         _ if json => writeln!(out, "{:#}", problems(result.err().as_ref()))?,
         Ok(config) => writeln!(out, "{}: {}: fine", path.display(), contents(&config))?,
-        Err(report) => writeln!(err, "{report}")?,
+        Err(report) => writeln!(err, "{}", log::error(&report.to_string()).trim_end())?,
     }
     Ok(code)
 }

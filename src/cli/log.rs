@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -29,13 +30,31 @@ pub(super) fn init(usual: LevelFilter) {
         .with_target("halyard", shown)
         .with_target("halyard_drivers", shown)
         .with_default(LevelFilter::ERROR);
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let journal = goes_to_journal();
     let lines = Lines { journal, color: !journal && std::io::stderr().is_terminal() };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(lines);
     tracing_subscriber::registry().with(layer).with(targets).init();
     if level.is_err() {
         tracing::warn!("HALYARD_LOG is not one of error, warn, info, debug, trace");
     }
+}
+
+/// Whether stderr is what the service manager connected with the journal, which says so by device and inode (systemd.exec(5)):
+/// the variable alone is inherited by whatever is started there.
+fn goes_to_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    let stderr = std::fs::metadata("/proc/self/fd/2");
+    stderr.is_ok_and(|stderr| *stream == *format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// What the journal takes for an error, where that is where it goes.
+pub(super) fn error(text: &str) -> String {
+    if goes_to_journal() { leveled(3, text) } else { text.to_owned() }
+}
+
+/// Each line is an entry of its own there, with a level of its own.
+fn leveled(priority: u8, text: &str) -> String {
+    text.lines().map(|line| format!("<{priority}>{line}\n")).collect()
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -52,10 +71,9 @@ where
             Level::TRACE => (7, "TRACE", "35"),
         };
         if self.journal {
-            // Each line is an entry of its own there, with a level of its own.
             let mut message = String::new();
             context.format_fields(Writer::new(&mut message), event)?;
-            return message.lines().try_for_each(|line| writeln!(out, "<{priority}>{line}"));
+            return out.write_str(&leveled(priority, &message));
         }
         let time = crate::time::rfc3339(std::time::SystemTime::now());
         if self.color {

@@ -1,7 +1,7 @@
 //! The thread of the connection: connects, subscribes, publishes, and learns what became of it.
 //!
 //! Every call into the library is made here, since each may wait for the library's global lock; but for workers that
-//! publish what they have to tell themselves ([`Outbox::send_now`](super::outbox::Outbox::send_now)), which is followed here
+//! publish what they have to tell themselves ([`Given::now`](super::outbox::Given::now)), which is followed here
 //! all the same. What the library's callbacks have to tell comes as signals.
 //!
 //! Each connection has a client of the library of its own. One that was used again would keep what it had not written

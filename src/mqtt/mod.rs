@@ -46,6 +46,6 @@ pub mod topics;
 
 pub use client::{Client, Error, Shortcut};
 pub use message::{Event, Incoming, Outgoing, Protocol, Secret, Settings};
-pub use outbox::{Outbox, OutboxStatus};
+pub use outbox::{Given, Outbox, OutboxStatus};
 pub use queue::Limits;
 pub use topics::{Inbound, Topics};

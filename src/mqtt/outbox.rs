@@ -2,21 +2,20 @@
 
 use super::message::Outgoing;
 use super::queue::Limits;
-use super::shared::{Shared, State};
+use super::shared::Shared;
 use crate::config::Store;
 use crate::problem::Problem;
 use crate::store::Shelf;
 use bytes::Bytes;
 use std::fmt;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// A handle of the outbox; all of its clones are the same outbox.
 ///
-/// No method waits for the network, and all but [`send_now`](Self::send_now) may be called from any thread, before there is
-/// a connection too. What was given is kept until the broker has acknowledged it, and sent again when that fails: receivers
-/// may see it twice.
+/// No method waits for anything, and all may be called from any thread, before there is a connection too. What was given is kept
+/// until the broker has acknowledged it, and sent again when that fails: receivers may see it twice.
 #[derive(Clone)]
 pub struct Outbox {
     shared: Arc<Shared>,
@@ -88,35 +87,26 @@ impl Outbox {
     /// held up on `topic` + `/backlog`, not retained, oldest first, after the newest went to `topic`. With
     /// [`Store::Latest`] a state that still waits gives way to a newer one. With [`Store::None`] nothing is kept while
     /// there is no connection.
-    pub fn state(&self, topic: &str, payload: Bytes, store: Store) {
-        self.shared.wake(self.give_state(topic, payload, store));
-    }
-
-    /// The same for whoever calls [`publish_now`](Self::publish_now) after it.
-    pub fn state_for_now(&self, topic: &str, payload: Bytes, store: Store) {
-        drop(self.give_state(topic, payload, store));
-    }
-
-    fn give_state(&self, topic: &str, payload: Bytes, store: Store) -> MutexGuard<'_, State> {
+    pub fn state(&self, topic: &str, payload: Bytes, store: Store) -> Given<'_> {
         let mut state = self.shared.lock();
         let given = state.queue.state(topic, payload.clone(), store);
         state.keep(given, payload, store, false);
-        state
+        Given(&self.shared)
     }
 
     /// Something that happened to an entity: on the topic of its states and in order with them, QoS 1, not retained.
     ///
     /// With [`Store::All`] those of an outage are delivered on `topic` + `/backlog`, like states; else they are dropped.
-    pub fn event(&self, topic: &str, payload: Bytes, store: Store) {
+    pub fn event(&self, topic: &str, payload: Bytes, store: Store) -> Given<'_> {
         let mut state = self.shared.lock();
         let given = state.queue.event(topic, payload.clone(), store);
         state.keep(given, payload, store, true);
-        self.shared.wake(state);
+        Given(&self.shared)
     }
 
     /// A retained message of which only the newest counts. An empty payload clears the topic.
-    pub fn retained(&self, topic: &str, payload: Bytes) {
-        self.state(topic, payload, Store::Latest);
+    pub fn retained(&self, topic: &str, payload: Bytes) -> Given<'_> {
+        self.state(topic, payload, Store::Latest)
     }
 
     /// Repeats what is retained on a topic to a broker that may have forgotten it, unless this connection's broker has it
@@ -125,34 +115,15 @@ impl Outbox {
         let mut state = self.shared.lock();
         if !state.queue.is_known(topic) {
             state.queue.state(topic, payload, Store::Latest);
-            self.shared.wake(state);
+            drop(state);
+            drop(Given(&self.shared));
         }
     }
 
     /// A message that is delivered once at least, within the bounds of the queue: when it is full, the oldest gives way.
-    pub fn send(&self, message: Outgoing) {
-        let mut state = self.shared.lock();
-        state.queue.send(message);
-        self.shared.wake(state);
-    }
-
-    /// Like [`send`](Self::send), and what is next leaves on this thread, if nobody else is at it, rather than on that of
-    /// the connection: that spares the time in which that one wakes up. For threads that may wait for the library's lock:
-    /// never in a callback or a task.
-    pub fn send_now(&self, message: Outgoing) {
+    pub fn send(&self, message: Outgoing) -> Given<'_> {
         self.shared.lock().queue.send(message);
-        self.publish_now();
-    }
-
-    /// What is next leaves on this thread: see [`send_now`](Self::send_now).
-    pub fn publish_now(&self) {
-        if let Ok(mut publisher) = self.shared.publisher.try_lock() {
-            publisher.publish(&self.shared);
-        }
-        let state = self.shared.lock();
-        if state.queue.depth() > 0 {
-            self.shared.wake(state);
-        }
+        Given(&self.shared)
     }
 
     /// How it is doing.
@@ -204,6 +175,28 @@ impl Outbox {
 
     pub(super) fn into_shared(self) -> Arc<Shared> {
         self.shared
+    }
+}
+
+/// Something that was given to the outbox. The thread of the connection is told when this is dropped.
+pub struct Given<'a>(&'a Arc<Shared>);
+
+impl Given<'_> {
+    /// What is next leaves on this thread, if nobody else is at it: that spares the time in which the thread of the connection
+    /// wakes up. For threads that may wait for the library's lock: never in a callback or a task.
+    pub fn now(self) {
+        if let Ok(mut publisher) = self.0.publisher.try_lock() {
+            publisher.publish(self.0);
+        }
+    }
+}
+
+impl Drop for Given<'_> {
+    fn drop(&mut self) {
+        let state = self.0.lock();
+        if state.queue.depth() > 0 {
+            self.0.wake(state);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use super::{LIMIT, wait_until};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,12 @@ pub fn command(folder: &TempDir) -> Command {
     }
     command.current_dir(folder).env("XDG_STATE_HOME", folder.path().join("state")).env("HALYARD_LOG", "debug");
     command
+}
+
+/// What `JOURNAL_STREAM` has to be for whoever writes to this.
+pub fn journal(writer: &impl AsRawFd) -> String {
+    let file = std::fs::metadata(format!("/proc/self/fd/{}", writer.as_raw_fd())).unwrap();
+    format!("{}:{}", file.dev(), file.ino())
 }
 
 /// Runs a command to its end.
@@ -137,11 +145,15 @@ fn spawn(
     adjust: impl FnOnce(&mut Command),
 ) -> Child {
     let mut command = command(folder);
-    command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null()).stderr(Stdio::piped());
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.args(["run", "-c", "config.yaml"]).stdin(Stdio::null());
     command.env("RUNTIME_DIRECTORY", memory.unwrap_or(folder).path());
     adjust(&mut command);
-    let mut process = command.spawn().unwrap();
-    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    if command.get_envs().any(|(name, value)| name == "JOURNAL_STREAM" && value.is_some()) {
+        command.env("JOURNAL_STREAM", journal(&writer));
+    }
+    let process = command.stderr(writer).spawn().unwrap();
+    let lines = BufReader::new(reader).lines();
     let of_thread = log.clone();
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
