@@ -200,6 +200,7 @@ impl Agent {
             }
             Event::Disconnected { .. } => {
                 self.acting.broker(false);
+                self.reporter.disconnected();
             }
             Event::Message(message) => self.message(message).await,
         }
@@ -287,6 +288,7 @@ fn commands(topics: Topics, discovery: Option<String>, acting: Acting) -> Shortc
 /// Publishes `B/A/agent` at the start, after each change, and now and then.
 async fn publish_health(reporter: Reporter, news: Arc<Notify>) {
     let mut rounds = tokio::time::interval(HEALTH);
+    let mut told = String::new();
     loop {
         tokio::select! {
             _ = rounds.tick() => {}
@@ -294,5 +296,10 @@ async fn publish_health(reporter: Reporter, news: Arc<Notify>) {
             () = news.notified() => {}
         }
         reporter.publish_health();
+        let summary = reporter.health().summary();
+        if summary != told {
+            tell_systemd(sd_notify::NotifyState::Status(&summary));
+            told = summary;
+        }
     }
 }

@@ -147,6 +147,12 @@ impl Reporter {
             }
         }
         self.publish_health();
+        self.changed.notify_one();
+    }
+
+    /// The connection is lost.
+    pub fn disconnected(&self) {
+        self.changed.notify_one();
     }
 
     /// The hardware of this entity works.

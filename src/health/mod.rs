@@ -91,6 +91,24 @@ impl Health {
         })
     }
 
+    /// A line for `systemctl status`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let outbox = &self.outbox;
+        let mut line = match outbox.connected {
+            true => "connected".to_owned(),
+            false => "no connection to a broker".to_owned(),
+        };
+        let own = outbox.problem.as_ref().or(outbox.doubt.as_ref()).map(|_| "the agent itself");
+        let troubled = self.entities.iter().filter(|(_, entity)| entity.problem.is_some()).map(|(id, _)| id.as_str());
+        let troubled: Vec<_> = own.into_iter().chain(troubled).collect();
+        match troubled[..] {
+            [] => line += ", no entity in trouble",
+            _ => line += &format!(", in trouble: {}", troubled.join(", ")),
+        }
+        line
+    }
+
     /// The results of the commands of all actuators.
     fn commands(&self) -> Json {
         let (mut applied, mut failed, mut rejected) = (0, 0, BTreeMap::<&str, u64>::new());
@@ -109,4 +127,29 @@ fn load_json(load: &Load) -> Json {
     // Milliseconds are enough for people, and do not change the text each time by a dozen digits.
     let seconds = (load.time.as_secs_f64() * 1e3).round() / 1e3;
     json!({ "transfers": load.transfers, "failed": load.failed, "seconds": seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_who_is_in_trouble() {
+        let trouble = |problem| Entity { problem, ..Entity::default() };
+        let problem = || Some(Problem::new("device", "no acknowledge".into()));
+        let mut health = Health {
+            board: "simulated",
+            uptime: Duration::ZERO,
+            connections: 1,
+            outbox: OutboxStatus { connected: true, ..OutboxStatus::default() },
+            buses: Vec::new(),
+            entities: vec![("pump".into(), trouble(None)), ("air".into(), trouble(None))],
+        };
+        assert_eq!(health.summary(), "connected, no entity in trouble");
+        health.entities[1].1.problem = problem();
+        assert_eq!(health.summary(), "connected, in trouble: air");
+        health.entities[0].1.problem = problem();
+        (health.outbox.connected, health.outbox.problem) = (false, problem());
+        assert_eq!(health.summary(), "no connection to a broker, in trouble: the agent itself, pump, air");
+    }
 }
