@@ -5,9 +5,10 @@
 
 mod support;
 
+use bytes::Bytes;
 use halyard::config::Store;
 use halyard::mqtt::{Client, Error, Event, Incoming, Limits, Outbox, Outgoing, Protocol, Settings};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::broker::{Broker, free_port};
 use support::peer::Peer;
 use support::proxy::Proxy;
@@ -177,6 +178,30 @@ fn an_outage_ends_with_the_newest_state_and_then_the_backlog() {
         assert_eq!(late.next(), text("h/agent/door", "3", true), "and the backlog is not retained");
         agent.stop();
     }
+}
+
+/// The library looks once a second, and ours too, for what nobody has told them of.
+#[test]
+fn nothing_waits_for_a_timer() {
+    let Some(broker) = Broker::start("") else { return };
+    let peer = Peer::connect(broker.address(), "peer");
+    peer.listen("h/agent/pump/result");
+    let agent = Agent::connect(&[broker.url()], Protocol::V5, &[]);
+    let start = Instant::now();
+    for number in 0..50 {
+        let topic = "h/agent/pump/result".to_owned();
+        let payload = Bytes::from(number.to_string());
+        let given =
+            agent.outbox.send(Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation: None });
+        if number % 2 == 0 {
+            given.now();
+        } else {
+            drop(given);
+        }
+        assert_eq!(peer.next().1, number.to_string());
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    agent.stop();
 }
 
 #[test]
