@@ -183,25 +183,55 @@ fn an_outage_ends_with_the_newest_state_and_then_the_backlog() {
 /// The library looks once a second, and ours too, for what nobody has told them of.
 #[test]
 fn nothing_waits_for_a_timer() {
+    // To the second one goes a message when the one before is acknowledged.
+    for configuration in ["", "max_inflight_messages 1"] {
+        let Some(broker) = Broker::start(configuration) else { return };
+        let peer = Peer::connect(broker.address(), "peer");
+        peer.listen("h/agent/pump/result");
+        let agent = Agent::connect(&[broker.url()], Protocol::V5, &[]);
+        let start = Instant::now();
+        let give = |number: usize| {
+            let topic = "h/agent/pump/result".to_owned();
+            let payload = Bytes::from(number.to_string());
+            agent.outbox.send(Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation: None })
+        };
+        for number in 0..50 {
+            match number % 2 {
+                0 => give(number).now(),
+                _ => drop(give(number)),
+            }
+            assert_eq!(peer.next().1, number.to_string());
+        }
+        (0..50).for_each(|number| give(number).now());
+        (0..50).for_each(|number| assert_eq!(peer.next().1, number.to_string()));
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        agent.stop();
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_timer() {
     let Some(broker) = Broker::start("") else { return };
     let peer = Peer::connect(broker.address(), "peer");
-    peer.listen("h/agent/pump/result");
-    let agent = Agent::connect(&[broker.url()], Protocol::V5, &[]);
-    let start = Instant::now();
-    for number in 0..50 {
-        let topic = "h/agent/pump/result".to_owned();
-        let payload = Bytes::from(number.to_string());
-        let given =
-            agent.outbox.send(Outgoing { topic, payload, qos: 1, retained: false, expiry: None, correlation: None });
-        if number % 2 == 0 {
-            given.now();
-        } else {
-            drop(given);
-        }
-        assert_eq!(peer.next().1, number.to_string());
+    peer.listen("h/agent/#");
+    let mut waited = Duration::ZERO;
+    for number in 0..5 {
+        let agent = Agent::connect(&[broker.url()], Protocol::V5, &[]);
+        agent.outbox.state("h/agent/pump", Bytes::from(number.to_string()), Store::Latest).now();
+        // The goodbye waits for the acknowledgement, and for nothing else.
+        agent.stop();
+        let mut heard = Vec::new();
+        let mut find = |payload: &str| {
+            wait_until("state and goodbye", || {
+                heard.extend(peer.arrived());
+                heard.iter().any(|(_, publish)| publish.payload == payload)
+            });
+            heard.iter().find(|(_, publish)| publish.payload == payload).unwrap().0
+        };
+        let state = find(&number.to_string());
+        waited += find("offline") - state;
     }
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    agent.stop();
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
 }
 
 #[test]
