@@ -113,7 +113,6 @@ fn configuration(broker: &Broker) -> String {
 
 /// The agent, in a process of its own, where the simulated parts can be broken.
 fn run_agent(file: &str) {
-    halyard::process::prepare();
     let config = config::load(file.as_ref()).unwrap_or_else(|report| panic!("{report}"));
     let bus = Arc::new(Simulated::new(&config));
     let (loads, again) = (Loads::default(), file.to_owned());

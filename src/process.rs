@@ -2,15 +2,16 @@
 
 use tracing::warn;
 
-/// To be called once, before there are threads.
-pub fn prepare() {
-    no_core();
-    few_arenas();
-}
+/// One heap for all threads. glibc keeps a cache for each thread and an arena for each that meets another, and gives back neither;
+/// we have a worker for each sensor that waits for its part, and they take turns, so that memory would grow for hours.
+/// (A fuzzer watches the system's allocator.)
+#[cfg(not(fuzzing))]
+#[global_allocator]
+static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// After a crash no core is written: it would have the passwords in it. `prlimit --core=unlimited --pid PID` allows one all the
 /// same, to whoever may look into the process anyway.
-fn no_core() {
+pub fn no_core() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls are given a structure that lives until they return.
     let done = unsafe {
@@ -21,16 +22,5 @@ fn no_core() {
     };
     if !done {
         warn!("cores cannot be turned off: {}", std::io::Error::last_os_error());
-    }
-}
-
-/// glibc gives threads that allocate at the same moment arenas of their own, 8 for each processor, none of which gives back what
-/// it once had. Our many threads wait for hardware, and hardly ever meet there: two do. (What it keeps for each thread besides
-/// can only be turned off from outside, as the unit does.)
-fn few_arenas() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: there is no other thread yet. It cannot fail: 2 is a number of arenas.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

@@ -24,7 +24,7 @@ const LEAVE: Duration = Duration::from_millis(50);
 const SERVICE_STATE: &str = "/var/lib/halyard";
 
 pub(super) fn run(hardware: &Hardware) -> Result<u8, Failure> {
-    process::prepare();
+    process::no_core();
     let (file, config) = hardware.load()?;
     for finding in doctor::secrets(&file) {
         warn!("{}; {}", finding.what, finding.mend.unwrap_or_default());
