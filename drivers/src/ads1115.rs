@@ -341,10 +341,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Ads1115::new(i2c, address, Delay, self.clone())?)),
-            _ => Err(Fault::rejected("the ADS1115 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Ads1115::new(i2c, address, Delay, self.clone())?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -175,10 +175,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Aht20::new(i2c, address, Delay)?)),
-            _ => Err(Fault::rejected("the AHT20 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Aht20::new(i2c, address, Delay)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

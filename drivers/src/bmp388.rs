@@ -262,7 +262,7 @@ impl SensorSpec for Options {
         match wire {
             Wire::I2c(i2c, address) => Ok(Box::new(Bmp388::new(OverI2c(i2c, address), Delay, self.oversampling)?)),
             Wire::Spi(spi) => Ok(Box::new(Bmp388::new(OverSpi(spi), Delay, self.oversampling)?)),
-            _ => Err(Fault::rejected("the BMP388 is on I2C or SPI only")),
+            other => Err(other.unexpected()),
         }
     }
 

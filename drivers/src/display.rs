@@ -362,10 +362,8 @@ impl ActuatorSpec for Settings {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Display::new(i2c, address, self.clone())?)),
-            _ => Err(Fault::rejected("the display is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Display::new(i2c, address, self.clone())?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

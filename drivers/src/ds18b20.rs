@@ -244,10 +244,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Kernel(port, device) => Ok(Box::new(Ds18b20::new(port, device.as_deref(), self.resolution)?)),
-            _ => Err(Fault::rejected("the DS18B20 is on 1-Wire only")),
-        }
+        let (port, device) = wire.kernel()?;
+        Ok(Box::new(Ds18b20::new(port, device.as_deref(), self.resolution)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -143,10 +143,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Hdc1080::new(i2c, address, Delay)?)),
-            _ => Err(Fault::rejected("the HDC1080 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Hdc1080::new(i2c, address, Delay)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -129,10 +129,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Kernel(port, device) => Ok(Box::new(Hwmon::new(port, device.as_deref(), self.channels.clone())?)),
-            _ => Err(Fault::rejected("an hwmon device is the kernel's only")),
-        }
+        let (port, device) = wire.kernel()?;
+        Ok(Box::new(Hwmon::new(port, device.as_deref(), self.channels.clone())?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -168,10 +168,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Kernel(port, device) => Ok(Box::new(Iio::new(port, device.as_deref(), self)?)),
-            _ => Err(Fault::rejected("an IIO device is the kernel's only")),
-        }
+        let (port, device) = wire.kernel()?;
+        Ok(Box::new(Iio::new(port, device.as_deref(), self)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -170,10 +170,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Spi(spi) => Ok(Box::new(LedStrip::new(spi, *self))),
-            _ => Err(Fault::rejected("an LED strip is on an SPI bus only")),
-        }
+        Ok(Box::new(LedStrip::new(wire.spi()?, *self)))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -227,10 +227,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Pwm(channel) => Ok(Box::new(Light::new(channel, *self))),
-            _ => Err(Fault::rejected("a light is on a PWM channel only")),
-        }
+        Ok(Box::new(Light::new(wire.pwm()?, *self)))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

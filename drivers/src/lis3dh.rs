@@ -274,7 +274,7 @@ impl SensorSpec for Options {
         match wire {
             Wire::I2c(i2c, address) => Ok(Box::new(Lis3dh::new(OverI2c(i2c, address), COUNT_ON_I2C, Delay, *self)?)),
             Wire::Spi(spi) => Ok(Box::new(Lis3dh::new(OverSpi(spi), COUNT_ON_SPI, Delay, *self)?)),
-            _ => Err(Fault::rejected("the LIS3DH is on I2C or SPI only")),
+            other => Err(other.unexpected()),
         }
     }
 

@@ -135,10 +135,7 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Spi(spi) => Ok(Box::new(Max31855::new(spi, Delay)?)),
-            _ => Err(Fault::rejected("the MAX31855 is on SPI only")),
-        }
+        Ok(Box::new(Max31855::new(wire.spi()?, Delay)?))
     }
 
     fn spi(&self) -> Option<SpiSettings> {

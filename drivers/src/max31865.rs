@@ -289,10 +289,7 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Spi(spi) => Ok(Box::new(Max31865::new(spi, Delay, *self)?)),
-            _ => Err(Fault::rejected("the MAX31865 is on SPI only")),
-        }
+        Ok(Box::new(Max31865::new(wire.spi()?, Delay, *self)?))
     }
 
     fn spi(&self) -> Option<SpiSettings> {

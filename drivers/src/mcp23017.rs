@@ -245,10 +245,8 @@ impl ExpanderSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Mcp23017::new(i2c, address)?)),
-            _ => Err(Fault::rejected("the MCP23017 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Mcp23017::new(i2c, address)?))
     }
 
     fn simulate(&self) -> Box<dyn Part> {

@@ -168,10 +168,7 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::Spi(spi) => Ok(Box::new(Mcp3008::new(spi, self.clone())?)),
-            _ => Err(Fault::rejected("the MCP3008 is on SPI only")),
-        }
+        Ok(Box::new(Mcp3008::new(wire.spi()?, self.clone())?))
     }
 
     fn spi(&self) -> Option<SpiSettings> {

@@ -153,10 +153,8 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Mcp4725::new(i2c, address, *self)?)),
-            _ => Err(Fault::rejected("the MCP4725 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Mcp4725::new(i2c, address, *self)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

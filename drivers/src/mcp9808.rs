@@ -179,10 +179,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Mcp9808::new(i2c, address, Delay, self.resolution)?)),
-            _ => Err(Fault::rejected("the MCP9808 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Mcp9808::new(i2c, address, Delay, self.resolution)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

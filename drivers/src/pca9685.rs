@@ -344,10 +344,8 @@ impl ExpanderSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Pca9685::new(i2c, address, Delay, *self)?)),
-            _ => Err(Fault::rejected("the PCA9685 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Pca9685::new(i2c, address, Delay, *self)?))
     }
 
     fn simulate(&self) -> Box<dyn Part> {

@@ -129,10 +129,8 @@ impl ExpanderSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Pcf8574::new(i2c, address)?)),
-            _ => Err(Fault::rejected("the PCF8574 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Pcf8574::new(i2c, address)?))
     }
 
     fn simulate(&self) -> Box<dyn Part> {

@@ -6,7 +6,7 @@ mod rounds;
 pub use kernel::{KernelFiles, KernelPort, Space, Stream, number};
 pub use rounds::{Rounds, Seat};
 
-use crate::fault::FaultKind;
+use crate::fault::{Fault, FaultKind};
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
 use embedded_hal::spi::{self, SpiDevice};
 use embedded_hal::{delay, digital};
@@ -288,6 +288,89 @@ impl Wire {
         let Self::Several(members) = self else { return None };
         let index = members.iter().position(|(name, _)| *name == key)?;
         Some(members.swap_remove(index).1)
+    }
+
+    /// A device on an I2C bus, and its 7-bit address.
+    ///
+    /// # Errors
+    /// It is of another sort, as for all of these: a driver that lists one kind of attachment gets no other.
+    pub fn i2c(self) -> Result<(I2cPort, u8), Fault> {
+        match self {
+            Self::I2c(port, address) => Ok((port, address)),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A device on an SPI bus.
+    ///
+    /// # Errors
+    /// It is of another sort.
+    pub fn spi(self) -> Result<SpiPort, Fault> {
+        match self {
+            Self::Spi(port) => Ok(port),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A GPIO line to drive.
+    ///
+    /// # Errors
+    /// It is of another sort.
+    pub fn output(self) -> Result<OutputPort, Fault> {
+        match self {
+            Self::Output(line) => Ok(line),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A PWM channel.
+    ///
+    /// # Errors
+    /// It is of another sort.
+    pub fn pwm(self) -> Result<PwmPort, Fault> {
+        match self {
+            Self::Pwm(channel) => Ok(channel),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// What the kernel drives, with the name of the device where the configuration has one.
+    ///
+    /// # Errors
+    /// It is of another sort.
+    pub fn kernel(self) -> Result<(KernelPort, Option<String>), Fault> {
+        match self {
+            Self::Kernel(port, device) => Ok((port, device)),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A serial port to write to.
+    ///
+    /// # Errors
+    /// It is of another sort.
+    pub fn serial(self) -> Result<SerialPort, Fault> {
+        match self {
+            Self::Serial(port) => Ok(port),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// What to say of a connection that a driver has no use for.
+    #[must_use]
+    pub fn unexpected(&self) -> Fault {
+        let what = match self {
+            Self::I2c(..) => "an I2C device",
+            Self::Spi(_) => "an SPI device",
+            Self::Output(_) => "a GPIO line to drive",
+            Self::Input(_) => "a GPIO line to listen to",
+            Self::Pwm(_) => "a PWM channel",
+            Self::Kernel(..) => "a device of the kernel's",
+            Self::Modbus(_) => "a Modbus device",
+            Self::Serial(_) => "a serial port",
+            Self::Several(_) => "several connections",
+        };
+        Fault::rejected(format!("the driver has no use for {what}"))
     }
 }
 

@@ -158,10 +158,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Pwm(channel) => Ok(Box::new(Pwm::new(channel, *self))),
-            _ => Err(Fault::rejected("this is on a PWM channel only")),
-        }
+        Ok(Box::new(Pwm::new(wire.pwm()?, *self)))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -165,10 +165,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Scd4x::new(i2c, address, Delay)?)),
-            _ => Err(Fault::rejected("the SCD4x is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Scd4x::new(i2c, address, Delay)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -172,10 +172,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Serial(port) => Ok(Box::new(SerialWrite { port, options: *self })),
-            _ => Err(Fault::rejected("text is written to a serial port only")),
-        }
+        Ok(Box::new(SerialWrite { port: wire.serial()?, options: *self }))
     }
 
     fn serial(&self) -> Option<SerialSettings> {

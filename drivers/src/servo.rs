@@ -265,10 +265,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Pwm(channel) => Ok(Box::new(Servo::new(channel, *self))),
-            _ => Err(Fault::rejected("a servo is on a PWM channel only")),
-        }
+        Ok(Box::new(Servo::new(wire.pwm()?, *self)))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -182,10 +182,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Sgp40::new(i2c, address, Delay, self.compensation)?)),
-            _ => Err(Fault::rejected("the SGP40 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Sgp40::new(i2c, address, Delay, self.compensation)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -155,10 +155,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Sht4x::new(i2c, address, Delay, self.repeatability)?)),
-            _ => Err(Fault::rejected("the SHT4x is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Sht4x::new(i2c, address, Delay, self.repeatability)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

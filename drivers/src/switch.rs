@@ -110,10 +110,7 @@ impl ActuatorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
-        match wire {
-            Wire::Output(line) => Ok(Box::new(Switch::new(line, self.active))),
-            _ => Err(Fault::rejected("a switch is on a GPIO line only")),
-        }
+        Ok(Box::new(Switch::new(wire.output()?, self.active)))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -176,10 +176,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Tmp102::new(i2c, address, Delay, self.bits)?)),
-            _ => Err(Fault::rejected("the TMP102 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Tmp102::new(i2c, address, Delay, self.bits)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

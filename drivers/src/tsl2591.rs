@@ -270,10 +270,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Tsl2591::new(i2c, address, Delay, *self)?)),
-            _ => Err(Fault::rejected("the TSL2591 is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Tsl2591::new(i2c, address, Delay, *self)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -294,10 +294,8 @@ impl SensorSpec for Options {
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Sensor>, Fault> {
-        match wire {
-            Wire::I2c(i2c, address) => Ok(Box::new(Vl53l0x::new(OverI2c(i2c, address), Delay, self.budget)?)),
-            _ => Err(Fault::rejected("the VL53L0X is on I2C only")),
-        }
+        let (i2c, address) = wire.i2c()?;
+        Ok(Box::new(Vl53l0x::new(OverI2c(i2c, address), Delay, self.budget)?))
     }
 
     fn simulate(&self) -> Option<Box<dyn Part>> {

@@ -42,7 +42,7 @@ impl Access {
         match wire {
             Wire::I2c(i2c, address) => Ok(Self::I2c(i2c, address, pointer)),
             Wire::Modbus(modbus) => Ok(Self::Modbus(modbus)),
-            _ => Err(Fault::rejected("registers are on I2C or Modbus only")),
+            other => Err(other.unexpected()),
         }
     }
 
