@@ -1,7 +1,7 @@
 use super::sim::{HTU21D_USER, Model};
 use super::*;
-use crate::sim::{I2cFaults, I2cPart, Nack, SharedPart};
-use crate::tests::rig::{Rig, sample};
+use crate::sim::{I2cFaults, SharedPart};
+use crate::tests::rig::{Recording, Rig, sample};
 use embedded_hal::i2c::I2c;
 
 const PLACE: Attachment = Attachment::I2c { addresses: &[0x40] };
@@ -15,44 +15,21 @@ fn sampled(rig: &Rig) -> Result<Vec<f64>, Fault> {
     sample(&options, &mut *options.open(rig.wire())?)
 }
 
-/// Answers with a user register, and with what was recorded for each quantity.
-struct Recording {
-    command: u8,
-    user: u8,
-    temperature: [u8; 3],
-    humidity: [u8; 3],
-}
-
-impl Part for Recording {
-    fn stimulate(&mut self, _: &str, _: f64) -> bool {
-        false
-    }
-
-    fn i2c(&mut self) -> Option<&mut dyn I2cPart> {
-        Some(self)
-    }
-}
-
-impl I2cPart for Recording {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
-        self.command = bytes[0];
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack> {
-        match self.command {
-            READ_USER_REGISTER => buffer.copy_from_slice(&[self.user]),
-            MEASURE_TEMPERATURE => buffer.copy_from_slice(&self.temperature),
-            _ => buffer.copy_from_slice(&self.humidity),
-        }
-        Ok(())
-    }
-}
-
 /// What a real SHT21 answered, recorded by the Gobot project (sht2x), which reads it as 18.809052 °C and 40.279907 %;
 /// and its user register.
 fn recorded() -> Recording {
-    Recording { command: 0, user: 0x3A, temperature: [95, 168, 59], humidity: [94, 202, 22] }
+    Recording::new(&[
+        (&[READ_USER_REGISTER], &[0x3A]),
+        (&[MEASURE_TEMPERATURE], &[95, 168, 59]),
+        (&[MEASURE_HUMIDITY], &[94, 202, 22]),
+    ])
+}
+
+/// The same with another answer to a command.
+fn with(command: u8, answer: &[u8]) -> Recording {
+    let mut part = recorded();
+    part.answers.iter_mut().filter(|(known, _)| *known == [command]).for_each(|(_, old)| *old = answer.to_vec());
+    part
 }
 
 #[test]
@@ -137,18 +114,18 @@ fn settings_of_before_are_gone() {
 fn other_parts_are_recognised() {
     // No memory bit; a heater, or a resolution, that does not go away; a supply below 2.25 V.
     for user in [0x00, 0x06, 0x82, 0x03, 0x42, 0xFF] {
-        let fault = sampled(&rig(Recording { user, ..recorded() })).unwrap_err();
+        let fault = sampled(&rig(with(READ_USER_REGISTER, &[user]))).unwrap_err();
         assert_eq!(fault.kind, FaultKind::WrongChip, "{user:#04x}");
         assert!(fault.message.starts_with(&format!("the user register after a reset is {user:#04x}, ")), "{fault}");
     }
-    let fault = sampled(&rig(Recording { temperature: [95, 168, 58], ..recorded() })).unwrap_err();
+    let fault = sampled(&rig(with(MEASURE_TEMPERATURE, &[95, 168, 58]))).unwrap_err();
     let expected = "not an HTU21D: measuring the temperature: the checksum is 0x3a, expected 0x3b";
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::WrongChip, expected));
 }
 
 #[test]
 fn wrong_checksums_are_never_a_reading() {
-    let fault = sampled(&rig(Recording { humidity: [94, 203, 22], ..recorded() })).unwrap_err();
+    let fault = sampled(&rig(with(MEASURE_HUMIDITY, &[94, 203, 22]))).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Corrupt);
     let rig = rig(Model::default());
     let Rig::I2c(bus, address) = &rig else { unreachable!() };
