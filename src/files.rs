@@ -1,24 +1,25 @@
 //! Files that the agent keeps: for itself only.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Error, Result, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// Replaces a file: whole or not at all, also when the power fails. What root writes is the folder's owner's: the agent has to
-/// be able to read it.
+/// Replaces a file: whole or not at all, also when the power fails, and for good when this returns. What root writes is the
+/// folder's owner's: the agent has to be able to read it.
 ///
 /// # Errors
-/// As the operating system has them; the file is as it was then.
+/// As the operating system has them; the file is as it was then, or after the next failure of the power.
 pub fn replace(file: &Path, text: &str) -> Result<()> {
     let new = file.with_extension("new");
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // What is left of an earlier try, or what somebody else has put there, is not written to.
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => (),
     }
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    if let Some(owner) = file.parent().and_then(|folder| std::fs::metadata(folder).ok())
+    if let Ok(owner) = std::fs::metadata(folder)
         && owner.uid() != out.metadata()?.uid()
     {
         // Nobody but root may, and others need not.
@@ -26,7 +27,17 @@ pub fn replace(file: &Path, text: &str) -> Result<()> {
     }
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
-    std::fs::rename(new, file)
+    std::fs::rename(new, file)?;
+    // Which file has the name is the folder's content.
+    sync_folder(folder)
+}
+
+/// Brings to the disk which files and folders there are in a folder.
+///
+/// # Errors
+/// As the operating system has them.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Makes a folder that only we can look into, or makes sure that one that is there is such.

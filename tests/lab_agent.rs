@@ -16,6 +16,8 @@ mod kernel;
 mod motions;
 #[path = "lab_agent/outputs.rs"]
 mod outputs;
+#[path = "lab_agent/power.rs"]
+mod power;
 #[path = "lab_agent/sensors.rs"]
 mod sensors;
 #[path = "lab_agent/tools.rs"]
@@ -32,10 +34,15 @@ fn scenario(name: &str, body: impl FnOnce()) {
 
 /// Runs a test in a guest that has Mosquitto and no GPIO chip.
 fn guest(name: &str, setup: &str, body: impl FnOnce()) {
+    guest_with(&[], name, setup, body);
+}
+
+/// The same with more options of `lab run`.
+fn guest_with(options: &[&str], name: &str, setup: &str, body: impl FnOnce()) {
     if support::broker::program().is_none() {
         // Past the capture of the test runner, which shows nothing of a test that passes.
         std::io::stderr().write_all(b"skipped: mosquitto is not installed\n").unwrap();
         return;
     }
-    lab::in_guest(name, setup, body);
+    lab::in_guest_with(options, name, setup, body);
 }

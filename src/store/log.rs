@@ -8,6 +8,7 @@ mod reading;
 
 use super::record::{Ending, HEADER, Number, Record, Sample, encode_done, read_all};
 use super::segment::{BLOCK, Segment};
+use crate::files::sync_folder;
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Error, Result, Write};
@@ -58,7 +59,10 @@ pub(super) struct Log {
 
 /// A folder that is for this user only.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // It may be new. Where that cannot be synced, all goes on as well.
+    folder.parent().into_iter().for_each(|parent| drop(sync_folder(parent)));
+    Ok(())
 }
 
 /// The folder, locked against other agents.

@@ -79,6 +79,11 @@ fn is_lab(command: &Path) -> bool {
 /// Runs `body`, all of the test `name`, in a guest, after the bash commands `setup`: the test's executable starts itself
 /// anew there, for this test only.
 pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
+    in_guest_with(&[], name, setup, body);
+}
+
+/// The same with more options of `lab run`.
+pub fn in_guest_with(options: &[&str], name: &str, setup: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -87,7 +92,7 @@ pub fn in_guest(name: &str, setup: &str, body: impl FnOnce()) {
     let executable = executable.to_str().unwrap().replace('\'', r"'\''");
     let script =
         format!("set -e\n{setup}\nexec env {INSIDE}=1 '{executable}' --exact {name} --nocapture --test-threads=1");
-    let output = lab.run(&["--timeout", "180"], &script);
+    let output = lab.run(&[&["--timeout", "180"], options].concat(), &script);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     // A name with a slip would run no test, successfully.

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 pub struct World {
     pub broker: Broker,
     folder: TempDir,
+    /// Where the agent keeps what it keeps on disk.
+    state: PathBuf,
     url: String,
 }
 
@@ -27,9 +29,15 @@ impl World {
     pub fn new(parts: &str) -> Self {
         let broker = Broker::start("max_queued_messages 0").expect("looked for before the guest was started");
         let url = broker.url();
-        let world = Self { broker, folder: tempfile::tempdir().unwrap(), url };
+        let folder = tempfile::tempdir().unwrap();
+        let world = Self { broker, state: folder.path().to_owned(), folder, url };
         world.configure(parts);
         world
+    }
+
+    /// Lets the agent keep what it keeps elsewhere.
+    pub fn keep_in(&mut self, folder: &Path) {
+        self.state = folder.to_owned();
     }
 
     /// Lets the agent reach the broker by another way.
@@ -60,7 +68,7 @@ impl World {
     fn command(&self, call: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_halyard"));
         command.arg(call).arg("-c").arg(self.config()).args(arguments);
-        command.env("STATE_DIRECTORY", self.folder.path()).env("RUNTIME_DIRECTORY", self.folder.path());
+        command.env("STATE_DIRECTORY", &self.state).env("RUNTIME_DIRECTORY", self.folder.path());
         command
     }
 
@@ -98,13 +106,18 @@ impl World {
 
     /// Starts the agent, and waits until it is online and has said what it says to a new broker.
     pub fn start(&self, listener: &Listener) -> Agent {
-        let log = self.folder.path().join("log");
-        let file = std::fs::File::create(&log).unwrap();
         let from = listener.mark();
-        let process = self.command("run", &[]).stdin(Stdio::null()).stderr(file).spawn().unwrap();
-        let agent = Agent { process, log };
+        let agent = self.start_alone();
         listener.connection(from);
         agent
+    }
+
+    /// Starts the agent, and waits for nothing.
+    pub fn start_alone(&self) -> Agent {
+        let log = self.folder.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let process = self.command("run", &[]).stdin(Stdio::null()).stderr(file).spawn().unwrap();
+        Agent { process, log }
     }
 
     pub fn listen(&self) -> Listener {
