@@ -1,7 +1,7 @@
-use super::kept::LOW;
+mod properties;
+mod store;
+
 use super::*;
-use crate::store::Sample;
-use proptest::prelude::*;
 
 fn queue(limits: Limits) -> Queue {
     let mut queue = Queue::new(limits);
@@ -31,6 +31,10 @@ fn event(queue: &mut Queue, topic: &str, text: &str, store: Store) {
 fn shown(message: &Outgoing) -> String {
     let retained = if message.retained { "!" } else { "" };
     format!("{}{retained} {}", message.topic, String::from_utf8_lossy(&message.payload))
+}
+
+fn text(message: &Outgoing) -> String {
+    String::from_utf8_lossy(&message.payload).into_owned()
 }
 
 /// Takes the next and leaves it on its way.
@@ -229,16 +233,6 @@ fn only_so_many_are_on_their_way() {
     assert_eq!(take(&mut queue).1, "a/result 3");
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    State,
-    Connect,
-    Disconnect,
-    Send,
-    Deliver(usize),
-    Lose(usize),
-}
-
 #[test]
 fn events_are_not_retained_and_keep_their_place_between_states() {
     let mut queue = queue(Limits::default());
@@ -297,272 +291,6 @@ fn many_events_do_not_push_out_the_newest_state() {
     }
     queue.connected();
     assert_eq!(drain(&mut queue), ["a/button! on", "a/button/backlog 4", "a/button/backlog 5"]);
-}
-
-/// A store, as far as a queue sees it.
-#[derive(Default)]
-struct Kept(std::collections::BTreeMap<Number, Sample>);
-
-impl Kept {
-    fn state(&mut self, queue: &mut Queue, topic: &str, text: &str) {
-        let given = queue.state(topic, text.to_owned().into(), Store::All);
-        self.keep(queue, given, text, false);
-    }
-
-    fn event(&mut self, queue: &mut Queue, topic: &str, text: &str) {
-        let given = queue.event(topic, text.to_owned().into(), Store::All);
-        self.keep(queue, given, text, true);
-    }
-
-    fn keep(&mut self, queue: &mut Queue, given: Option<(Number, Arc<str>)>, text: &str, is_event: bool) {
-        let (number, topic) = given.unwrap();
-        self.0.insert(number, Sample { number, written: 0, topic, payload: text.to_owned().into(), is_event });
-        queue.keep(number);
-    }
-
-    /// Gives what is wanted, in chunks of three; forgets what is not needed.
-    fn tend(&mut self, queue: &mut Queue) {
-        queue.released().iter().for_each(|number| assert!(self.0.remove(number).is_some(), "twice: {number}"));
-        while let Some(want) = queue.want() {
-            let wanted = self.0.values().filter(|sample| want.after < sample.number && sample.number <= want.upto);
-            let samples = wanted.take(3).cloned().collect();
-            queue.refill(want.ticket, samples, |number| self.0.contains_key(&number));
-        }
-    }
-
-    fn drain(&mut self, queue: &mut Queue) -> Vec<String> {
-        let mut all = Vec::new();
-        loop {
-            self.tend(queue);
-            let Some((number, message)) = queue.next() else { return all };
-            queue.delivered(number);
-            all.push(shown(&message));
-        }
-    }
-}
-
-#[test]
-fn history_is_left_to_the_store_and_fetched_in_order() {
-    let (mut queue, mut kept) = (Queue::new(Limits { states: 4, ..Limits::default() }), Kept::default());
-    for number in 1..=9 {
-        kept.state(&mut queue, "a/door", &number.to_string());
-        kept.event(&mut queue, "a/button", &number.to_string());
-    }
-    assert_eq!((queue.depth(), queue.kept()), (1, 1), "only the newest state is in memory");
-    queue.connected();
-    let all = kept.drain(&mut queue);
-    assert_eq!(all[0], "a/door! 9");
-    let of = |topic: &str| all.iter().filter_map(|line| line.strip_prefix(topic)).collect::<Vec<_>>();
-    assert_eq!(of("a/door/backlog "), ["1", "2", "3", "4", "5", "6", "7", "8"]);
-    assert_eq!(of("a/button/backlog "), ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
-    assert!(kept.0.is_empty() && queue.entities.is_empty() && queue.late == 0);
-    assert_eq!(queue.counters.dropped, 0);
-}
-
-#[test]
-fn what_an_earlier_run_left_is_delivered_and_the_topic_has_the_newest() {
-    let (mut queue, mut kept) = (Queue::new(Limits::default()), Kept::default());
-    (1..=3).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
-    kept.state(&mut queue, "a/gone", "9");
-    let mut queue = Queue::new(Limits::default());
-    queue.begin_with(10);
-    queue.expect("a/door");
-    queue.expect("a/other");
-    queue.connected();
-    // Until there is a newer one.
-    let expected = ["a/door! 3", "a/door/backlog 1", "a/door/backlog 2", "a/door/backlog 3", "a/gone/backlog 9"];
-    let before = kept.0.clone();
-    assert_eq!(kept.drain(&mut queue), expected);
-
-    kept.0 = before;
-    let mut queue = Queue::new(Limits::default());
-    queue.begin_with(10);
-    queue.expect("a/door");
-    kept.state(&mut queue, "a/door", "4");
-    queue.connected();
-    assert_eq!(kept.drain(&mut queue)[0], "a/door! 4");
-
-    let (mut queue, mut kept) = (Queue::new(Limits::default()), Kept::default());
-    (1..=3).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
-    let mut queue = Queue::new(Limits::default());
-    queue.begin_with(10);
-    queue.connected();
-    assert_eq!(kept.drain(&mut queue), ["a/door/backlog 1", "a/door/backlog 2", "a/door/backlog 3"]);
-    kept.state(&mut queue, "a/door", "4");
-    assert_eq!(kept.drain(&mut queue), ["a/door! 4"]);
-}
-
-#[test]
-fn a_broker_that_is_slow_does_not_fill_the_memory() {
-    let limits = Limits { states: 4, in_flight: 8, ..Limits::default() };
-    let (mut queue, mut kept) = (queue(limits), Kept::default());
-    kept.tend(&mut queue);
-    let mut first = Vec::new();
-    for number in 1..=100 {
-        kept.state(&mut queue, "a/door", &number.to_string());
-        first.extend(queue.next());
-        assert!(queue.depth() <= 5);
-    }
-    let mut delivered: Vec<u32> = first.iter().map(|(_, message)| text(message).parse().unwrap()).collect();
-    first.iter().for_each(|(number, _)| queue.delivered(*number));
-    let rest = kept.drain(&mut queue);
-    assert!(rest.iter().any(|line| line == "a/door! 100"), "{rest:?}");
-    delivered.extend(rest.iter().map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()));
-    delivered.sort_unstable();
-    assert_eq!(delivered, (1..=100).collect::<Vec<_>>());
-    assert_eq!(queue.counters.dropped, 0);
-}
-
-#[test]
-fn a_backlog_leaves_room_for_what_is_new() {
-    let (mut queue, mut kept) = (Queue::new(Limits { in_flight: 8, ..Limits::default() }), Kept::default());
-    (1..=20).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
-    queue.connected();
-    kept.tend(&mut queue);
-    let going: Vec<_> = std::iter::from_fn(|| queue.next()).map(|(_, message)| shown(&message)).collect();
-    assert_eq!(going, ["a/door! 20", "a/door/backlog 1", "a/door/backlog 2"]);
-    assert!(!queue.is_ready());
-    kept.state(&mut queue, "a/door", "21");
-    assert!(queue.is_ready());
-    assert_eq!(take(&mut queue).1, "a/door! 21");
-}
-
-#[test]
-fn what_was_kept_of_a_removed_entity_is_delivered_as_history() {
-    let (mut queue, mut kept) = (queue(Limits::default()), Kept::default());
-    (1..=3).for_each(|number| kept.state(&mut queue, "a/door", &number.to_string()));
-    let (number, _) = take(&mut queue);
-    queue.forget("a/door");
-    state(&mut queue, "a/door", "", Store::Latest);
-    queue.delivered(number);
-    assert_eq!(kept.drain(&mut queue), ["a/door! ", "a/door/backlog 2", "a/door/backlog 3"]);
-    assert!(kept.0.is_empty() && queue.entities.is_empty());
-}
-
-fn text(message: &Outgoing) -> String {
-    String::from_utf8_lossy(&message.payload).into_owned()
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        3 => Just(Step::State),
-        1 => Just(Step::Connect),
-        1 => Just(Step::Disconnect),
-        3 => Just(Step::Send),
-        2 => (0..4usize).prop_map(Step::Deliver),
-        1 => (0..4usize).prop_map(Step::Lose),
-    ];
-    prop::collection::vec(step, 0..120)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever happens in whatever order: every state is delivered, and the last on the topic is the newest.
-    #[test]
-    fn every_state_arrives_and_the_topic_holds_the_newest(steps in steps()) {
-        let mut queue = Queue::new(Limits { in_flight: 1000, ..Limits::default() });
-        let (mut given, mut delivered, mut retained) = (0, BTreeSet::new(), None);
-        let mut on_their_way: Vec<(Number, Outgoing)> = Vec::new();
-        let arrive = |message: &Outgoing| -> u32 { std::str::from_utf8(&message.payload).unwrap().parse().unwrap() };
-        let finish = [Step::Disconnect, Step::Connect].into_iter().chain(std::iter::repeat_n(Step::Send, 130));
-        for step in steps.into_iter().chain(finish) {
-            match step {
-                Step::State => {
-                    given += 1;
-                    state(&mut queue, "a/door", &given.to_string(), Store::All);
-                }
-                Step::Connect => queue.connected(),
-                Step::Disconnect => {
-                    queue.disconnected();
-                    for (number, _) in on_their_way.drain(..) {
-                        queue.lost(number);
-                    }
-                }
-                Step::Send => {
-                    let Some((number, message)) = queue.next() else { continue };
-                    // The broker sees what is sent, acknowledged or not.
-                    let value = arrive(&message);
-                    delivered.insert(value);
-                    if message.retained {
-                        prop_assert!(retained <= Some(value), "{:?} then {}", retained, value);
-                        retained = Some(value);
-                    }
-                    on_their_way.push((number, message));
-                }
-                Step::Deliver(index) if index < on_their_way.len() => {
-                    let (number, _) = on_their_way.remove(index);
-                    queue.delivered(number);
-                }
-                Step::Lose(index) if index < on_their_way.len() => queue.lost(on_their_way.remove(index).0),
-                Step::Deliver(_) | Step::Lose(_) => (),
-            }
-        }
-        prop_assert_eq!(delivered, (1..=given).collect::<BTreeSet<_>>());
-        prop_assert_eq!(retained, (given > 0).then_some(given));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// The same with a store, and with processes that are killed: every state is delivered, the topic holds the newest of each
-    /// process, and the backlog is in order on each connection.
-    #[test]
-    fn with_a_store_every_state_arrives_whatever_dies(steps in prop::collection::vec((0..9u8, 0..4usize), 0..150)) {
-        let limits = Limits { in_flight: 6, states: 3, ..Limits::default() };
-        let (mut queue, mut kept) = (Queue::new(limits), Kept::default());
-        let (mut given, mut delivered, mut retained, mut late) = (0, BTreeSet::new(), None, None);
-        let mut on_their_way: Vec<(Number, Outgoing)> = Vec::new();
-        let finish = std::iter::repeat_n([(5, 0), (6, 0)], 400).flatten();
-        for (step, index) in steps.into_iter().chain([(8, 0), (3, 0)]).chain(finish) {
-            match step {
-                0..=2 => {
-                    given += 1;
-                    kept.state(&mut queue, "a/door", &given.to_string());
-                }
-                3 => {
-                    queue.connected();
-                    late = None;
-                }
-                4 => {
-                    queue.disconnected();
-                    on_their_way.drain(..).for_each(|(number, _)| queue.lost(number));
-                }
-                5 => {
-                    kept.tend(&mut queue);
-                    let Some((number, message)) = queue.next() else { continue };
-                    let value: u32 = text(&message).parse().unwrap();
-                    delivered.insert(value);
-                    if message.retained {
-                        prop_assert!(retained <= Some(value), "{:?} then {}", retained, value);
-                        retained = Some(value);
-                    } else {
-                        prop_assert!(late < Some(value) || index > 0, "{:?} then {}", late, value);
-                        late = Some(value);
-                    }
-                    on_their_way.push((number, message));
-                }
-                6 if index < on_their_way.len() => queue.delivered(on_their_way.remove(index).0),
-                7 => {
-                    kept.tend(&mut queue);
-                }
-                8 => {
-                    // A new process; the store knows what the old one had noted.
-                    queue.released().iter().for_each(|number| drop(kept.0.remove(number)));
-                    let last = queue.last;
-                    queue = Queue::new(limits);
-                    queue.begin_with(last);
-                    on_their_way.clear();
-                }
-                _ => {}
-            }
-            // In flight, and what is kept in memory besides.
-            prop_assert!(queue.depth() <= 4 + LOW + 3);
-        }
-        prop_assert_eq!(delivered, (1..=given).collect::<BTreeSet<_>>());
-        prop_assert!(kept.0.len() <= on_their_way.len() + queue.released.len());
-    }
 }
 
 #[test]
