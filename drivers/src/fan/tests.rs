@@ -111,6 +111,27 @@ fn the_model_turns_as_it_is_told() {
     assert!(name == "rpm" && (speed - 0.6 * super::sim::FULL_SPEED).abs() < 2.0, "{speed}");
 }
 
+/// A line that nothing is connected to hums faster than anybody can listen.
+#[test]
+fn noise_does_not_keep_it() {
+    struct Noise(u64);
+    impl InputLine for Noise {
+        fn level(&mut self) -> Result<bool, PortError> {
+            Ok(true)
+        }
+
+        fn edge(&mut self, _: Duration) -> Result<Option<(bool, Duration)>, PortError> {
+            self.0 += 1;
+            Ok(Some((self.0 % 2 == 0, Duration::from_micros(self.0))))
+        }
+    }
+    let mut driver = Fan::new(sim::Pwm::new(), Some(InputPort(Box::new(Noise(0)))), Options::default());
+    driver.apply(&Value::Number(50.0)).unwrap();
+    pass(driver.next().unwrap());
+    driver.advance().unwrap();
+    assert_eq!(driver.readings(), [("rpm", FASTEST)]);
+}
+
 #[test]
 fn without_a_tachometer_nobody_looks() {
     let mut driver = Fan::new(sim::Pwm::new(), None, Options::default());
