@@ -122,7 +122,7 @@ fn noise_does_not_keep_it() {
 
         fn edge(&mut self, _: Duration) -> Result<Option<(bool, Duration)>, PortError> {
             self.0 += 1;
-            Ok(Some((self.0 % 2 == 0, Duration::from_micros(self.0))))
+            Ok(Some((self.0.is_multiple_of(2), Duration::from_micros(self.0))))
         }
     }
     let mut driver = Fan::new(sim::Pwm::new(), Some(InputPort(Box::new(Noise(0)))), Options::default());
