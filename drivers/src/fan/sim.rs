@@ -17,7 +17,9 @@ pub struct Tachometer {
     signal: Pwm,
     invert: bool,
     start: Instant,
+    /// Of the last edge, or of the last look at a fan that stood still.
     since: Instant,
+    high: bool,
     /// What was not taken yet.
     edges: VecDeque<(bool, Duration)>,
 }
@@ -27,7 +29,7 @@ impl Tachometer {
     #[must_use]
     pub fn new(signal: Pwm, invert: bool) -> Self {
         let start = clock::now();
-        Self { signal, invert, start, since: start, edges: VecDeque::new() }
+        Self { signal, invert, start, since: start, high: true, edges: VecDeque::new() }
     }
 }
 
@@ -45,19 +47,24 @@ impl InputLine for Tachometer {
 }
 
 impl Tachometer {
-    /// Gives the edges since it was looked at last.
+    /// Gives the edges that are due since the last one: none before half a period has passed, however often it is asked.
     fn turn(&mut self) {
         let now = clock::now();
-        let passed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
         let part = if self.invert { 1.0 - self.signal.duty() } else { self.signal.duty() };
         if part < LEAST {
+            self.since = now;
             return;
         }
         let half = Duration::from_secs_f64(60.0 / (part * FULL_SPEED) / 4.0);
-        let end = now.saturating_duration_since(self.start);
-        let ages = (0..KEPT).map_while(|back| Some((back, half * back)).filter(|(_, age)| *age < passed));
-        for (back, age) in ages {
-            self.edges.push_front((back % 2 == 1, end.saturating_sub(age)));
+        // Those that nobody came for in time are lost.
+        let kept = half * KEPT;
+        if now.saturating_duration_since(self.since) > kept {
+            self.since = now.checked_sub(kept).unwrap_or(now);
+        }
+        while now.saturating_duration_since(self.since) >= half {
+            self.since += half;
+            self.high = !self.high;
+            self.edges.push_back((self.high, self.since.saturating_duration_since(self.start)));
         }
     }
 }

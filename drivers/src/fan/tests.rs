@@ -132,6 +132,21 @@ fn noise_does_not_keep_it() {
     assert_eq!(driver.readings(), [("rpm", FASTEST)]);
 }
 
+/// Else a driver that takes all that there is would never have all.
+#[test]
+fn the_model_gives_no_edge_before_its_time() {
+    let mut channel = sim::Pwm::new();
+    let mut tacho = super::sim::Tachometer::new(channel.clone(), false);
+    channel.pulses(40_000, 40_000).unwrap();
+    // Half a period at 2000 revolutions a minute is 7.5 ms.
+    let mut edges = Vec::new();
+    for _ in 0..6 {
+        pass(Duration::from_millis(5));
+        edges.extend(tacho.edge(Duration::ZERO).unwrap().map(|(high, time)| (high, time.as_micros())));
+    }
+    assert_eq!(edges, [(false, 7_500), (true, 15_000), (false, 22_500), (true, 30_000)]);
+}
+
 #[test]
 fn without_a_tachometer_nobody_looks() {
     let mut driver = Fan::new(sim::Pwm::new(), None, Options::default());
