@@ -203,7 +203,7 @@ fn add_actuator(components: &mut Map<String, Value>, config: &Config, topics: &T
             );
             component
         }
-        Control::Level(Appearance::Light) => light(&entity, topics, &actuator.id),
+        Control::Level(Appearance::Light) => light(&entity),
         Control::Level(Appearance::Fan) => fan(&entity, topics, &actuator.id),
         Control::Cover => cover(&entity, topics, &actuator.id),
         Control::Text(texts) => text(&entity, texts),
@@ -258,24 +258,29 @@ const ON_OFF: &str = "{{ 'ON' if value_json.get('state') | float(0) > 0 else 'OF
 /// A level as a whole number, which Home Assistant wants of a fan.
 const WHOLE: &str = "{{ value_json.get('state') | float(0) | round(0, 'ceil') | int }}";
 
-/// A lamp: its level is its brightness. Turned on, it gets a brightness, the last one.
-fn light(entity: &Entity<'_>, topics: &Topics, id: &str) -> Map<String, Value> {
+/// Of a lamp: on or off, or that it is not known.
+const LAMP: &str =
+    "{% set level = value_json.get('state') %}{{ 'None' if level is none else 'on' if level > 0 else 'off' }}";
+/// A level as one of Home Assistant's 255 brightnesses; of 0 it takes no notice.
+const BRIGHTNESS: &str = "{{ (value_json.get('state') | float(0) * 2.55) | round | int }}";
+/// A brightness as a level; without one, the level that it had, which the agent knows.
+const LEVEL: &str = "{{ [(brightness / 2.55) | round | int, 1] | max if brightness is defined else 'ON' }}";
+
+/// A lamp: its level is its brightness. By templates, since Home Assistant's other ways of turning one on are either a brightness
+/// always, the one that it was shown last on the way to off, or two commands at a time.
+fn light(entity: &Entity<'_>) -> Map<String, Value> {
     let mut component = entity.component("light", STATE, None);
     component.shift_remove("value_template");
-    let (state, set) = (topics.state(id), topics.set(id));
     insert_all(
         &mut component,
         [
-            ("state_value_template", ON_OFF),
-            ("payload_on", "ON"),
-            ("payload_off", "OFF"),
-            ("brightness_state_topic", &state),
-            ("brightness_value_template", WHOLE),
-            ("brightness_command_topic", &set),
-            ("on_command_type", "brightness"),
+            ("schema", "template"),
+            ("state_template", LAMP),
+            ("brightness_template", BRIGHTNESS),
+            ("command_on_template", LEVEL),
+            ("command_off_template", "OFF"),
         ],
     );
-    component.insert("brightness_scale".into(), json!(Number::Number(FULL)));
     component
 }
 

@@ -87,6 +87,24 @@ fn home_assistant_is_told_again_when_it_starts() {
     assert_eq!(stand.witness.all(CONFIG), [], "offline is no reason");
 }
 
+/// Home Assistant takes for a lamp's brightness what it was shown last, on the way to off too.
+#[test]
+fn a_lamp_that_fades_comes_back_as_it_was() {
+    let lamp = "actuators:\n  - { id: lamp, driver: light, pwm: { chip: pwmchip0, channel: 0 }, transition: 300ms }\n";
+    let Some(stand) = Stand::start(lamp) else { return };
+    let message = stand.witness.wait(CONFIG, |_| true).json();
+    let component = &message["components"]["lamp-state"];
+    let on = component["command_on_template"].as_str().unwrap();
+    assert!(on.ends_with("if brightness is defined else 'ON' }}"), "{on}");
+    let reaches = |level: f64| stand.witness.wait(&topic("lamp"), |message| message.json()["state"] == level);
+    assert_eq!(stand.command("lamp", "40")["status"], "applied");
+    reaches(40.0);
+    stand.command("lamp", "OFF");
+    reaches(0.0);
+    stand.command("lamp", "ON");
+    reaches(40.0);
+}
+
 /// The parts without the door and the lamp.
 fn fewer() -> String {
     let gone = |line: &&str| !line.contains("id: door") && !line.contains("id: lamp");

@@ -129,7 +129,7 @@ fn levels_are_what_they_look_like() {
     assert_accepted(&message);
     let component = |key: &str| &message["components"][key];
     assert_eq!(component("lamp-state")["platform"], "light");
-    assert_eq!(component("lamp-state")["brightness_scale"], 100);
+    assert_eq!(component("lamp-state")["schema"], "template");
     assert_eq!(component("fan-state")["platform"], "fan");
     assert_eq!(component("fan-state")["percentage_command_topic"], "halyard/greenhouse/fan/set");
     assert_eq!((&component("mat-state")["platform"], &component("mat-state")["max"]), (&json!("number"), &json!(100)));

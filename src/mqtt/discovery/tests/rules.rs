@@ -17,14 +17,11 @@ fn known_keys(platform: &str) -> &'static [&'static str] {
         "event" => &["device_class", "event_types"],
         "light" => &[
             "command_topic",
-            "state_value_template",
-            "payload_on",
-            "payload_off",
-            "brightness_state_topic",
-            "brightness_value_template",
-            "brightness_command_topic",
-            "brightness_scale",
-            "on_command_type",
+            "schema",
+            "state_template",
+            "brightness_template",
+            "command_on_template",
+            "command_off_template",
             "optimistic",
         ],
         "fan" => &[
@@ -154,7 +151,11 @@ pub fn assert_accepted(message: &Value) {
         if platform == "light" || platform == "fan" {
             // Neither knows the plain key.
             assert!(component.get("value_template").is_none());
-            assert_level(component, if platform == "light" { "brightness" } else { "percentage" });
+            if platform == "light" {
+                assert_light(component);
+            } else {
+                assert_fan(component);
+            }
             continue;
         }
         if platform == "text" {
@@ -231,20 +232,32 @@ pub fn assert_accepted(message: &Value) {
     }
 }
 
-/// A light or a fan: `level` is what it calls its level.
-fn assert_level(component: &Value, level: &str) {
+/// A lamp, by templates: Home Assistant's brightnesses are 0 to 255, and it sends one only when it was asked for one.
+fn assert_light(component: &Value) {
+    let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
+    assert_eq!(text("schema"), "template");
+    assert_eq!(text("command_topic"), format!("{}/set", text("state_topic")));
+    for word in ["'on'", "'off'", "'None'"] {
+        assert!(text("state_template").contains(word), "{word}");
+    }
+    // Of a fraction, "1.0", Home Assistant makes no brightness.
+    assert!(text("brightness_template").ends_with("| round | int }}"));
+    assert!(text("command_on_template").ends_with("if brightness is defined else 'ON' }}"));
+    assert_eq!(text("command_off_template"), "OFF");
+    assert_eq!(component["optimistic"], false);
+}
+
+/// A fan.
+fn assert_fan(component: &Value) {
     let text = |key: &str| component[key].as_str().unwrap_or_else(|| panic!("no {key} in {component}"));
     let state_topic = text("state_topic");
     assert_eq!(text("command_topic"), format!("{state_topic}/set"));
-    assert_eq!(text(&format!("{level}_command_topic")), format!("{state_topic}/set"));
-    assert_eq!(text(&format!("{level}_state_topic")), state_topic);
-    assert!(text(&format!("{level}_value_template")).contains("value_json.get('state')"));
+    assert_eq!(text("percentage_command_topic"), format!("{state_topic}/set"));
+    assert_eq!(text("percentage_state_topic"), state_topic);
+    assert!(text("percentage_value_template").contains("value_json.get('state')"));
     assert!(text("state_value_template").contains("'ON'") && text("state_value_template").contains("'OFF'"));
     assert_eq!((text("payload_on"), text("payload_off")), ("ON", "OFF"));
     assert_eq!(component["optimistic"], false);
-    if level == "brightness" {
-        assert_eq!((&component["brightness_scale"], text("on_command_type")), (&json!(100), "brightness"));
-    }
 }
 
 /// A text. Home Assistant refuses a `max` beyond 255, the longest state that it has.
