@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::driver::Attachment;
 use crate::fault::Fault;
-use crate::options::{Place, Report};
+use crate::options::{Frequency, Place, Report};
 use crate::port::{InputLine, InputSettings, ModbusSettings, SerialSettings, SpiSettings, Wire};
 use crate::sim::{Part, Pwm};
 use crate::text::Texts;
@@ -188,6 +188,11 @@ pub trait ActuatorSpec: Send + Sync {
     /// How it listens to the line with this key, of a part that has several; `None` for one that it drives.
     fn listens(&self, key: &str) -> Option<InputSettings> {
         let _ = key;
+        None
+    }
+
+    /// How many pulses in a second it asks its PWM channel for, if it is on one.
+    fn frequency(&self) -> Option<Frequency> {
         None
     }
 

@@ -5,16 +5,34 @@ use crate::port::{Pull, Wire};
 use crate::sim::Part;
 
 /// What an expander has to give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Offer {
     /// How many pins it has, numbered from 0.
     pub pins: u8,
     /// Whether they can be read.
     pub inputs: bool,
-    /// Whether they can give pulses, which makes them PWM channels.
-    pub pulses: bool,
+    /// The pulses that they can give, if they can, which makes them PWM channels.
+    pub pulses: Option<Pulses>,
     /// The pulls that an input can have.
     pub pulls: &'static [Pull],
+}
+
+/// Pulses that have the same period on all pins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pulses {
+    /// That period in ns.
+    pub period_ns: f64,
+}
+
+impl Pulses {
+    /// How far a period that is asked for may be from it.
+    const TOLERANCE: f64 = 0.05;
+
+    /// Whether this period, in ns, can be asked for.
+    #[must_use]
+    pub fn allow(self, period_ns: f64) -> bool {
+        (period_ns - self.period_ns).abs() <= self.period_ns * Self::TOLERANCE
+    }
 }
 
 /// The levels of all pins: bit N is pin N, 1 is high.

@@ -243,6 +243,10 @@ impl ActuatorSpec for Options {
         vec![Reading { connection: "tacho", channel: Channel::number(SPEED, quantity, 0.0..=FASTEST) }]
     }
 
+    fn frequency(&self) -> Option<Frequency> {
+        Some(self.frequency)
+    }
+
     fn open(&self, mut wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
         let tacho = match wire.take("tacho") {
             Some(Wire::Input(line)) => Some(line),

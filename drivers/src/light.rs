@@ -226,6 +226,10 @@ impl ActuatorSpec for Options {
         Control::Level(Appearance::Light)
     }
 
+    fn frequency(&self) -> Option<Frequency> {
+        Some(self.frequency)
+    }
+
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
         Ok(Box::new(Light::new(wire.pwm()?, *self)))
     }

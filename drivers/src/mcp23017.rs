@@ -241,7 +241,7 @@ fn bit(pin: u8) -> Result<u16, Fault> {
 
 impl ExpanderSpec for Options {
     fn offer(&self) -> Offer {
-        Offer { pins: 16, inputs: true, pulses: false, pulls: &[Pull::Keep, Pull::Up, Pull::None] }
+        Offer { pins: 16, inputs: true, pulses: None, pulls: &[Pull::Keep, Pull::Up, Pull::None] }
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {

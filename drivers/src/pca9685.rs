@@ -11,7 +11,7 @@ mod tests;
 pub mod sim;
 
 use crate::driver::{Attachment, Driver, Role, Spec};
-use crate::expander::{Expander, ExpanderSpec, Levels, Offer};
+use crate::expander::{Expander, ExpanderSpec, Levels, Offer, Pulses};
 use crate::fault::{Fault, FaultKind};
 use crate::options::{Frequency, read, shape};
 use crate::port::{Delay, Pull, Wire};
@@ -83,8 +83,6 @@ const STEPS: u32 = 4096;
 const PRESCALES: std::ops::RangeInclusive<f64> = 3.0..=255.0;
 /// Section 7.3.1: the oscillator is up after 500 µs at most.
 const OSCILLATOR_UP_US: u32 = 500;
-/// How far a period that is asked for may be from the one that all channels have.
-const TOLERANCE: f64 = 0.05;
 /// Channels LED0 to LED15.
 const CHANNELS: u8 = 16;
 
@@ -311,7 +309,7 @@ impl<I: I2c + Send, D: DelayNs + Send> Expander for Pca9685<I, D> {
         let own = self::period_ns(self.prescale);
         #[allow(clippy::cast_precision_loss)] // periods are far below 2^53 ns
         let (asked, high) = (period_ns as f64, high_ns as f64);
-        if high > 0.0 && high < asked && (asked - own).abs() > own * TOLERANCE {
+        if high > 0.0 && high < asked && !(Pulses { period_ns: own }).allow(asked) {
             let (asked, own) = (1e9 / asked, 1e9 / own);
             return Err(Fault::rejected(format!(
                 "all channels of this PCA9685 have {own:.0} Hz, {asked:.0} Hz were asked for: the expander's `frequency` \
@@ -340,7 +338,12 @@ impl<I: I2c + Send, D: DelayNs + Send> Expander for Pca9685<I, D> {
 
 impl ExpanderSpec for Options {
     fn offer(&self) -> Offer {
-        Offer { pins: CHANNELS, inputs: false, pulses: true, pulls: &[] }
+        Offer {
+            pins: CHANNELS,
+            inputs: false,
+            pulses: Some(Pulses { period_ns: period_ns(self.frequency.prescale()) }),
+            pulls: &[],
+        }
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {

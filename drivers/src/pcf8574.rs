@@ -125,7 +125,7 @@ fn bit(pin: u8) -> Result<u8, Fault> {
 
 impl ExpanderSpec for Options {
     fn offer(&self) -> Offer {
-        Offer { pins: PINS, inputs: true, pulses: false, pulls: &[Pull::Keep, Pull::Up] }
+        Offer { pins: PINS, inputs: true, pulses: None, pulls: &[Pull::Keep, Pull::Up] }
     }
 
     fn open(&self, wire: Wire) -> Result<Box<dyn Expander>, Fault> {

@@ -157,6 +157,10 @@ impl ActuatorSpec for Options {
         Control::Level(Appearance::Plain)
     }
 
+    fn frequency(&self) -> Option<Frequency> {
+        Some(self.frequency)
+    }
+
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
         Ok(Box::new(Pwm::new(wire.pwm()?, *self)))
     }

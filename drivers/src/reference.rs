@@ -152,9 +152,9 @@ impl Page {
     fn offer(&mut self, offer: &Offer) {
         self.line("## Pins\n");
         let last = offer.pins.saturating_sub(1);
-        let key = if offer.pulses { "pwm" } else { "line" };
+        let key = if offer.pulses.is_some() { "pwm" } else { "line" };
         self.line(format_args!("Pins 0 to {last}, for other devices as `{key}: {{ expander: ID, pin: 0 }}`."));
-        let uses = match (offer.inputs, offer.pulses) {
+        let uses = match (offer.inputs, offer.pulses.is_some()) {
             (true, _) => "They are inputs or outputs.",
             (false, true) => "They give pulses, and as a `line` are outputs.",
             (false, false) => "They are outputs.",

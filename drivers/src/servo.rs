@@ -264,6 +264,10 @@ impl ActuatorSpec for Options {
         Control::Number { range: self.min_angle.number()..=self.max_angle.number(), step: 0.1, unit: Some("°") }
     }
 
+    fn frequency(&self) -> Option<Frequency> {
+        Some(self.frequency)
+    }
+
     fn open(&self, wire: Wire) -> Result<Box<dyn Actuator>, Fault> {
         Ok(Box::new(Servo::new(wire.pwm()?, *self)))
     }

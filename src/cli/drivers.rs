@@ -73,7 +73,7 @@ fn as_json(driver: &Driver) -> Value {
         Spec::Serial(spec) => value["measures"] = spec.channels().iter().map(channel_json).collect(),
         Spec::Expander(spec) => {
             let offer = spec.offer();
-            value["gives"] = json!({ "pins": offer.pins, "inputs": offer.inputs, "pulses": offer.pulses });
+            value["gives"] = json!({ "pins": offer.pins, "inputs": offer.inputs, "pulses": offer.pulses.is_some() });
         }
         Spec::Actuator(spec) => {
             value["takes"] = match spec.control() {
@@ -155,7 +155,7 @@ fn purpose(driver: &Driver) -> String {
         Spec::Serial(spec) => channels(spec.channels()),
         Spec::Expander(spec) => {
             let offer = spec.offer();
-            format!("{} {}", offer.pins, if offer.pulses { "PWM channels" } else { "lines" })
+            format!("{} {}", offer.pins, if offer.pulses.is_some() { "PWM channels" } else { "lines" })
         }
         Spec::Actuator(spec) => match spec.control() {
             Control::Switch => "on, off".to_owned(),

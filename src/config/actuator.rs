@@ -48,6 +48,12 @@ pub fn resolve(node: &Node, seen: &mut Seen<'_>, problems: &mut Vec<Problem>) ->
         Some(Spec::Actuator(spec)) => Some(spec),
         _ => None,
     };
+    if let Some(frequency) = spec.as_ref().and_then(|spec| spec.frequency()) {
+        let places = connection.iter().flat_map(|connection| &connection.places);
+        for message in places.filter_map(|place| expander::check_frequency(&place.value, frequency, &seen.expanders)) {
+            stanza.wrong("frequency", message, problems);
+        }
+    }
     let (control, rate) = (keys.control.as_ref(), keys.rate.as_ref());
     for (key, span) in [
         ("safe_after", keys.safe_after.as_ref()),

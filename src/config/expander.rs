@@ -6,7 +6,7 @@ use super::stanza::Stanza;
 use super::written;
 use halyard_drivers::options::node::quote;
 use halyard_drivers::options::read::{alternatives, nearest};
-use halyard_drivers::options::{Node, Placed, Problem, Span, read_rest};
+use halyard_drivers::options::{Frequency, Node, Placed, Problem, Span, read_rest};
 use halyard_drivers::{Offer, Role, Spec};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,7 +85,7 @@ pub fn check(at: &Placed<At>, role: Role, expanders: &Offers, problems: &mut Vec
     let Some(offer) = offer else { return };
     let wrong = if *pin >= offer.pins {
         Some(format!("has no pin {pin}: they are 0 to {}", offer.pins.saturating_sub(1)))
-    } else if is_pwm && !offer.pulses {
+    } else if is_pwm && offer.pulses.is_none() {
         Some("has lines, and no PWM channels".to_owned())
     } else if role == Role::Sensor && !offer.inputs {
         Some("has outputs only".to_owned())
@@ -95,4 +95,17 @@ pub fn check(at: &Placed<At>, role: Role, expanders: &Offers, problems: &mut Vec
     if let Some(wrong) = wrong {
         problems.push(Problem::new(at.place, format!("the expander `{expander}` {wrong}")));
     }
+}
+
+/// What is wrong with so many pulses in a second on this channel, if something is.
+pub fn check_frequency(at: &At, asked: Frequency, expanders: &Offers) -> Option<String> {
+    let At::Pwm(PwmName::Line(LineName::Pin { expander, .. })) = at else { return None };
+    let pulses = expanders.get(expander)?.as_ref()?.pulses?;
+    if pulses.allow(1e9 / asked.0) {
+        return None;
+    }
+    let own = Frequency((1e9 / pulses.period_ns).round());
+    Some(format!(
+        "`frequency` is {asked}, and all channels of the expander `{expander}` have {own}: both have to be the same"
+    ))
 }

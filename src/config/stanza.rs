@@ -111,6 +111,11 @@ impl<'d> Stanza<'d> {
         spec
     }
 
+    /// Reports what is wrong with one of the driver's own options, where it stands or would stand.
+    pub fn wrong(&self, option: &str, message: String, problems: &mut Vec<Problem>) {
+        Report::new(&self.own, problems).at(&[option], message);
+    }
+
     /// Whether others of its sort can be connected to the same device.
     pub fn shares(&self) -> bool {
         let shares = |at: &Attachment| matches!(at, Attachment::Described | Attachment::Modbus);
