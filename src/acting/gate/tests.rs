@@ -191,8 +191,6 @@ fn numbers_have_a_range() {
     assert_eq!(bench.send("fan", "ON"), ("rejected", Some(Reason::UnknownValue)));
 }
 
-const LIGHT: Control = Control::Level(Appearance::Light);
-
 #[test]
 fn refuses_retained_expired_and_duplicate_commands() {
     let mut bench = Bench::new(&[("pump", rules())]);

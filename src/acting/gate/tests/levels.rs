@@ -2,6 +2,8 @@
 
 use super::*;
 
+const LIGHT: Control = Control::Level(Appearance::Light);
+
 /// A gate with a lamp that is off.
 fn with_lamp(lamp: Rules, others: &[(&str, Rules)]) -> Bench {
     let mut bench = Bench::new(others);
